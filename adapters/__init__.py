@@ -1,0 +1,1 @@
+"""The outside world, one folder each; the folders do not know one another."""

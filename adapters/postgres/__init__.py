@@ -1,0 +1,1 @@
+"""PostgreSQL: invoices, gateway invoices with their check requests, the ledger, API keys, and the schema itself."""

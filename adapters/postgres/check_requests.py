@@ -1,0 +1,117 @@
+"""Check requests: that a gateway must be asked about one of its invoices, who is asking it now, and when again."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from uuid import UUID
+
+from adapters.postgres.connection import Connection, Pool
+from adapters.postgres.queries import load_queries
+from domain.check_request import LEASE_S, RECHECK_AFTER_S, RING_AGAIN_S
+from domain.payment_event import Source
+
+_queries = load_queries("check_requests")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requested:
+    """A check request that was written down."""
+
+    invoice_id: str
+    gateway: str
+    generation: int
+    rings: bool
+    """A worker should be woken, in `wait_s`; else somebody was already, or the scheduler does so in time."""
+    wait_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimedCheck:
+    """A check that is the caller's to make until its lease runs out."""
+
+    gateway_invoice_id: UUID
+    invoice_id: str
+    gateway: str
+    generation: int
+    external_id: str
+    currency: str
+    source: Source
+    lease_token: UUID
+    claimed: int
+    """The count of requests that this check answers."""
+    attempts: int
+    """1 for the first check since one was finished."""
+
+
+class CheckRequests:
+    """The check requests of all gateway invoices. Each method is one statement, committed when it returns."""
+
+    def __init__(self, pool: Pool, *, spacing_s: float) -> None:
+        self._pool = pool
+        self._spacing_s = spacing_s
+
+    def request(
+        self, gateway_invoice_id: UUID, *, source: Source, awaited_payment_id: str | None = None
+    ) -> Requested | None:
+        """Ask for one more check; None when there is no such gateway invoice.
+
+        `awaited_payment_id` is what a callback named: a reason to look again later if the gateway does not show it.
+        """
+        with self._pool.connection() as connection:
+            row = _queries.request_check(
+                connection,
+                id=gateway_invoice_id,
+                source=source,
+                awaited_payment_id=awaited_payment_id,
+                spacing_s=self._spacing_s,
+                ring_again_s=RING_AGAIN_S,
+            )
+        return Requested(**row) if row else None
+
+    def claim(self, gateway_invoice_id: UUID, *, lease_token: UUID) -> ClaimedCheck | None:
+        """Take the check if it is due and free; None when it is not. The lease is `LEASE_S` long."""
+        with self._pool.connection() as connection:
+            row = _queries.claim_check(connection, id=gateway_invoice_id, lease_token=lease_token, lease_s=LEASE_S)
+        if row is None:
+            return None
+        return ClaimedCheck(
+            gateway_invoice_id=row["id"],
+            invoice_id=row["invoice_id"],
+            gateway=row["gateway"],
+            generation=row["generation"],
+            external_id=row["external_id"],
+            currency=row["currency"],
+            source=Source(row["request_source"]),
+            lease_token=lease_token,
+            claimed=row["requested"],
+            attempts=row["attempts"],
+        )
+
+    def finish(self, connection: Connection, check: ClaimedCheck, *, seen_payment_ids: Collection[str]) -> float | None:
+        """Write, in the caller's transaction, that the check was made; nothing when the lease was no longer its own.
+
+        `seen_payment_ids` are all the payments in the gateway's answer, whatever their status. Returns in how many
+        seconds a worker should be woken for what was asked meanwhile; None when nothing was.
+        """
+        row = _queries.finish_check(
+            connection,
+            id=check.gateway_invoice_id,
+            lease_token=check.lease_token,
+            claimed=check.claimed,
+            seen_payment_ids=list(seen_payment_ids),
+            spacing_s=self._spacing_s,
+            recheck_after_s=list(RECHECK_AFTER_S),
+        )
+        return row["wait_s"] if row is not None and row["rings"] else None
+
+    def fail(self, check: ClaimedCheck, *, delay_s: float, error: str) -> bool:
+        """Write that the check failed and is tried again after `delay_s`; False when the lease was not its own."""
+        with self._pool.connection() as connection:
+            written: int = _queries.fail_check(
+                connection, id=check.gateway_invoice_id, lease_token=check.lease_token, delay_s=delay_s, error=error
+            )
+        return written == 1
+
+    def ring_due(self, *, page: int) -> list[UUID]:
+        """Return up to `page` gateway invoices whose check is due and which nobody was woken for of late."""
+        with self._pool.connection() as connection:
+            return [row["id"] for row in _queries.ring_due(connection, page=page, ring_again_s=RING_AGAIN_S)]

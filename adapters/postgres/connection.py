@@ -1,0 +1,71 @@
+"""Connections to PostgreSQL: a pool whose sessions act as the application's role, in the application's schema."""
+
+from typing import Any
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import ConnectionPool
+
+APP_ROLE = "tootsoo_app"
+"""What the processes act as: it may only INSERT and SELECT where a table is append-only."""
+
+OWNER_ROLE = "tootsoo_owner"
+"""What migrations act as: it owns the schema."""
+
+SCHEMA = "tootsoo"
+
+CONNECT_TIMEOUT_S = 5
+CHECKOUT_TIMEOUT_S = 5.0
+"""How long a request waits for a free connection before it is answered that the database is not there."""
+
+_PREPARE_SESSION = b"""
+SET ROLE tootsoo_app;
+SET search_path TO tootsoo;
+SET timezone TO 'UTC';
+SET statement_timeout TO '10s';
+SET lock_timeout TO '5s';
+SET idle_in_transaction_session_timeout TO '30s';
+"""
+
+Row = dict[str, Any]
+Connection = psycopg.Connection[DictRow]
+Pool = ConnectionPool[Connection]
+
+
+def open_pool(database_url: str, *, size: int) -> Pool:
+    """Open a pool of up to `size` connections; connections that have died are noticed before they are handed out.
+
+    A checkout raises psycopg_pool.PoolTimeout after `CHECKOUT_TIMEOUT_S`. Close the pool, or use it as a context.
+    """
+    return ConnectionPool(
+        database_url,
+        connection_class=Connection,
+        kwargs={"row_factory": dict_row, "connect_timeout": CONNECT_TIMEOUT_S, "application_name": "tootsoo"},
+        min_size=1,
+        max_size=size,
+        timeout=CHECKOUT_TIMEOUT_S,
+        reconnect_timeout=2.0,
+        configure=_prepare_session,
+        check=ConnectionPool.check_connection,
+        open=True,
+    )
+
+
+def address_of(database_url: str) -> str:
+    """Return `host:port/database` of a URL, without user or password, for people to read.
+
+    Raises:
+        ValueError: the URL cannot be understood; the message does not repeat it.
+
+    """
+    try:
+        parts = conninfo_to_dict(database_url)
+    except psycopg.ProgrammingError:
+        raise ValueError("not a PostgreSQL URL") from None
+    return f"{parts.get('host', 'localhost')}:{parts.get('port', 5432)}/{parts.get('dbname', '')}"
+
+
+def _prepare_session(connection: Connection) -> None:
+    connection.execute(_PREPARE_SESSION)
+    connection.commit()

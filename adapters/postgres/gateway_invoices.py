@@ -1,0 +1,197 @@
+"""Gateway invoices: the next step towards a QR, decided and written down under the invoice's lock."""
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import assert_never
+from uuid import UUID
+
+from moneyed import Money
+
+from adapters.postgres.connection import Connection, Pool, Row
+from adapters.postgres.invoices import lock_balance
+from adapters.postgres.queries import load_queries
+from domain.gateway import BankLink, IssuedInvoice
+from domain.invoice import number_at_gateway
+from domain.money import from_minor_units, minor_units
+from domain.pay_link import (
+    AwaitIssue,
+    Close,
+    GatewayInvoiceState,
+    GiveAgain,
+    GiveUp,
+    Issue,
+    LiveGatewayInvoice,
+    Refuse,
+    plan_pay_link,
+)
+
+_queries = load_queries("gateway_invoices")
+
+
+class UnknownInvoiceError(Exception):
+    """There is no invoice of that id."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """A gateway invoice that was written down and is now to be created at the gateway."""
+
+    id: UUID
+    number: str
+    generation: int
+    amount: Money
+    description: str
+    receiver_code: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayInvoice:
+    """One QR at one gateway. `expires_at` is UTC. The QR's parts are None until the gateway has answered."""
+
+    id: UUID
+    invoice_id: str
+    gateway: str
+    generation: int
+    number: str
+    external_id: str | None
+    amount: Money
+    state: GatewayInvoiceState
+    qr_text: str | None
+    qr_image: str | None
+    short_url: str | None
+    links: tuple[BankLink, ...]
+    expires_at: datetime
+    failure_code: str | None
+    last_error: str | None
+
+
+Step = Refuse | GiveAgain | AwaitIssue | Close | Intent
+"""A plan that has been written down; Issue has become an Intent."""
+
+
+class GatewayInvoices:
+    """The gateway invoices of all invoices. Each method is one transaction, committed when it returns."""
+
+    def __init__(self, pool: Pool, *, qr_lifetime: timedelta, issue_deadline_s: float) -> None:
+        self._pool = pool
+        self._qr_lifetime = qr_lifetime
+        self._issue_deadline_s = issue_deadline_s
+
+    def next_step(self, invoice_id: str, *, gateway: str, new_id: UUID, now: datetime) -> Step:
+        """Decide what to do next for a QR of this invoice at this gateway, and write it down.
+
+        Two callers at once get one Intent between them: the other is told to await it. `new_id` names the gateway
+        invoice if one is to be created; `now` is UTC.
+
+        Raises:
+            UnknownInvoiceError: no such invoice.
+
+        """
+        with self._pool.connection() as connection, connection.transaction():
+            while True:
+                balance = lock_balance(connection, invoice_id)
+                if balance is None:
+                    raise UnknownInvoiceError
+                live = _live(_queries.read_live(connection, invoice_id=invoice_id, gateway=gateway))
+                plan = plan_pay_link(balance, live, now=now)
+                match plan:
+                    case GiveUp(id=given_up):
+                        _queries.mark_failed(connection, id=given_up, failure_code=None, error="no answer in time")
+                    case Issue(amount=amount):
+                        return self._intend(
+                            connection, invoice_id, gateway=gateway, new_id=new_id, now=now, amount=amount
+                        )
+                    case Close(id=closing):
+                        _queries.mark_closing(connection, id=closing)
+                        return plan
+                    case Refuse() | GiveAgain() | AwaitIssue():
+                        return plan
+                    case _:
+                        assert_never(plan)
+
+    def mark_open(self, gateway_invoice_id: UUID, *, issued: IssuedInvoice) -> bool:
+        """Save what the gateway answered to the create; False when it had been given up meanwhile."""
+        links = json.dumps([asdict(link) for link in issued.links], ensure_ascii=False)
+        with self._pool.connection() as connection:
+            saved: int = _queries.mark_open(
+                connection,
+                id=gateway_invoice_id,
+                external_id=issued.external_id,
+                qr_text=issued.qr_text,
+                qr_image=issued.qr_image,
+                short_url=issued.short_url,
+                links=links,
+            )
+        return saved == 1
+
+    def mark_failed(self, gateway_invoice_id: UUID, *, failure_code: str | None, error: str) -> None:
+        """Write that the QR was certainly not created; `failure_code` is the gateway's, where it refused."""
+        with self._pool.connection() as connection:
+            _queries.mark_failed(connection, id=gateway_invoice_id, failure_code=failure_code, error=error)
+
+    def mark_closed(self, gateway_invoice_id: UUID, *, state: GatewayInvoiceState) -> None:
+        """Write how the closing of a QR ended; nothing happens to one that is not closing."""
+        with self._pool.connection() as connection:
+            _queries.mark_closed(connection, id=gateway_invoice_id, state=state.value)
+
+    def read(self, gateway_invoice_id: UUID) -> GatewayInvoice:
+        """Read one gateway invoice.
+
+        Raises:
+            LookupError: there is none of that id.
+
+        """
+        with self._pool.connection() as connection:
+            row: Row | None = _queries.read_gateway_invoice(connection, id=gateway_invoice_id)
+        if row is None:
+            raise LookupError(f"no gateway invoice {gateway_invoice_id}")
+        return _gateway_invoice(row)
+
+    def _intend(
+        self, connection: Connection, invoice_id: str, *, gateway: str, new_id: UUID, now: datetime, amount: Money
+    ) -> Intent:
+        generation: int = _queries.next_generation(connection, invoice_id=invoice_id, gateway=gateway)
+        wording: Row = _queries.read_wording(connection, invoice_id=invoice_id)
+        intent = Intent(
+            id=new_id,
+            number=number_at_gateway(invoice_id, generation=generation),
+            generation=generation,
+            amount=amount,
+            expires_at=now + self._qr_lifetime,
+            **wording,
+        )
+        _queries.insert_intent(
+            connection,
+            id=new_id,
+            invoice_id=invoice_id,
+            gateway=gateway,
+            generation=generation,
+            number=intent.number,
+            amount_minor=minor_units(amount),
+            currency=amount.currency.code,
+            issued_at=now,
+            expires_at=intent.expires_at,
+            deadline_s=self._issue_deadline_s,
+        )
+        return intent
+
+
+def _live(row: Row | None) -> LiveGatewayInvoice | None:
+    if row is None:
+        return None
+    return LiveGatewayInvoice(
+        id=row["id"],
+        state=GatewayInvoiceState(row["state"]),
+        amount=from_minor_units(row["amount_minor"], currency=row["currency"]),
+        expires_at=row["expires_at"],
+        given_up=row["given_up"],
+    )
+
+
+def _gateway_invoice(row: Row) -> GatewayInvoice:
+    amount = from_minor_units(row.pop("amount_minor"), currency=row.pop("currency"))
+    state = GatewayInvoiceState(row.pop("state"))
+    links = tuple(BankLink(**link) for link in row.pop("links"))
+    return GatewayInvoice(amount=amount, state=state, links=links, **row)

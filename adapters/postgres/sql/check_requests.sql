@@ -1,0 +1,107 @@
+-- Check requests: columns of gateway_invoice. Leases, spacing and back-off use PostgreSQL's clock.
+
+-- name: request_check(id, source, awaited_payment_id, spacing_s, ring_again_s)^
+-- Ask for a check of one gateway invoice. While a failed one waits for its next attempt the wait stays as it is.
+-- "rings" tells whether a worker should be woken, "wait_s" in how long: not while a check runs or a failed one waits, and
+-- not when one was woken a moment ago.
+UPDATE gateway_invoice SET
+    requested = requested + 1,
+    request_source = :source,
+    awaited_payment_id = coalesce(:awaited_payment_id::text, awaited_payment_id),
+    awaited_rechecks = CASE
+        WHEN :awaited_payment_id::text IS DISTINCT FROM awaited_payment_id AND :awaited_payment_id::text IS NOT NULL THEN 0
+        ELSE awaited_rechecks
+    END,
+    next_check_at = CASE
+        WHEN requested > served AND attempts > 0 THEN next_check_at
+        WHEN requested > served THEN least(next_check_at, greatest(now(), checked_at + :spacing_s * interval '1 second'))
+        ELSE greatest(now(), checked_at + :spacing_s * interval '1 second')
+    END,
+    rung_at = CASE
+        WHEN external_id IS NULL OR lease_until > now() THEN NULL
+        WHEN requested > served AND attempts > 0 AND next_check_at > now() THEN NULL
+        WHEN requested > served AND rung_at > now() - :ring_again_s * interval '1 second' THEN rung_at
+        ELSE now()
+    END
+WHERE id = :id
+RETURNING invoice_id, gateway, generation, rung_at IS NOT DISTINCT FROM now() AS rings,
+    greatest(0, extract(epoch FROM next_check_at - now()))::float8 AS wait_s;
+
+-- name: claim_check(id, lease_token, lease_s)^
+-- Take the check of one gateway invoice, if one is due and nobody holds it.
+UPDATE gateway_invoice SET
+    lease_token = :lease_token,
+    lease_until = now() + :lease_s * interval '1 second',
+    checked_at = now(),
+    attempts = attempts + 1
+WHERE id = :id
+    AND requested > served
+    AND external_id IS NOT NULL
+    AND next_check_at <= now()
+    AND (lease_until IS NULL OR lease_until <= now())
+RETURNING id, invoice_id, gateway, generation, external_id, amount_minor, currency,
+    requested, request_source, attempts, awaited_payment_id;
+
+-- name: finish_check(id, lease_token, claimed, seen_payment_ids, spacing_s, recheck_after_s)^
+-- Write that a check was made, if the lease is still its own. What a callback named and the gateway does not show yet
+-- earns another look later; whatever was asked while the check ran earns one as soon as spacing allows: it "rings".
+WITH held AS (
+    SELECT id,
+        requested > :claimed AS asked_again,
+        awaited_payment_id IS NOT NULL
+            AND awaited_payment_id <> ALL (:seen_payment_ids::text[])
+            AND awaited_rechecks < cardinality(:recheck_after_s::float8[]) AS still_awaited
+    FROM gateway_invoice
+    WHERE id = :id AND lease_token = :lease_token
+    FOR UPDATE
+)
+UPDATE gateway_invoice AS g SET
+    served = :claimed,
+    requested = greatest(g.requested, :claimed + still_awaited::integer),
+    attempts = 0,
+    last_error = NULL,
+    lease_token = NULL,
+    lease_until = NULL,
+    rung_at = CASE WHEN asked_again THEN now() END,
+    next_check_at = CASE
+        WHEN asked_again THEN g.checked_at + :spacing_s * interval '1 second'
+        WHEN still_awaited THEN now() + (:recheck_after_s::float8[])[g.awaited_rechecks + 1] * interval '1 second'
+    END,
+    awaited_payment_id = CASE WHEN still_awaited THEN g.awaited_payment_id END,
+    awaited_rechecks = CASE
+        WHEN NOT still_awaited THEN 0
+        WHEN asked_again THEN g.awaited_rechecks
+        ELSE g.awaited_rechecks + 1
+    END
+FROM held
+WHERE g.id = held.id
+RETURNING asked_again AS rings, greatest(0, extract(epoch FROM g.next_check_at - now()))::float8 AS wait_s;
+
+-- name: fail_check(id, lease_token, delay_s, error)!
+-- Write that a check failed and when to try again, if the lease is still its own.
+UPDATE gateway_invoice SET
+    last_error = :error,
+    lease_token = NULL,
+    lease_until = NULL,
+    rung_at = NULL,
+    next_check_at = now() + :delay_s * interval '1 second'
+WHERE id = :id AND lease_token = :lease_token;
+
+-- name: ring_due(page, ring_again_s)
+-- Take note that up to a page of due requests is rung now, longest overdue first.
+WITH due AS (
+    SELECT id
+    FROM gateway_invoice
+    WHERE requested > served
+        AND external_id IS NOT NULL
+        AND next_check_at <= now()
+        AND (lease_until IS NULL OR lease_until <= now())
+        AND (rung_at IS NULL OR rung_at <= now() - :ring_again_s * interval '1 second')
+    ORDER BY next_check_at
+    LIMIT :page
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE gateway_invoice AS g SET rung_at = now()
+FROM due
+WHERE g.id = due.id
+RETURNING g.id;

@@ -1,0 +1,58 @@
+-- Gateway invoices: one QR at one gateway, from the intent to its end.
+
+-- name: read_live(invoice_id, gateway)^
+-- Read the one gateway invoice of an invoice at a gateway that is issuing, open or closing.
+SELECT id, state, amount_minor, currency, expires_at, issue_deadline <= now() AS given_up
+FROM gateway_invoice
+WHERE invoice_id = :invoice_id AND gateway = :gateway AND state IN ('issuing', 'open', 'closing');
+
+-- name: next_generation(invoice_id, gateway)$
+-- Number the next QR of an invoice at a gateway.
+SELECT coalesce(max(generation), 0) + 1
+FROM gateway_invoice
+WHERE invoice_id = :invoice_id AND gateway = :gateway;
+
+-- name: read_wording(invoice_id)^
+-- Read what a gateway shows to the payer.
+SELECT description, receiver_code
+FROM invoice
+WHERE id = :invoice_id;
+
+-- name: insert_intent(id, invoice_id, gateway, generation, number, amount_minor, currency, issued_at, expires_at, deadline_s)!
+-- Write down that a QR is about to be created.
+INSERT INTO gateway_invoice (
+    id, invoice_id, gateway, generation, number, amount_minor, currency, state, issued_at, expires_at, issue_deadline
+)
+VALUES (
+    :id, :invoice_id, :gateway, :generation, :number, :amount_minor, :currency, 'issuing', :issued_at, :expires_at,
+    now() + :deadline_s * interval '1 second'
+);
+
+-- name: mark_open(id, external_id, qr_text, qr_image, short_url, links)!
+-- Save what the gateway answered to a create that was not given up.
+UPDATE gateway_invoice SET
+    state = 'open', external_id = :external_id, qr_text = :qr_text, qr_image = :qr_image, short_url = :short_url,
+    links = :links::jsonb
+WHERE id = :id AND state = 'issuing';
+
+-- name: mark_failed(id, failure_code, error)!
+-- Write that a QR was not created, or is given up.
+UPDATE gateway_invoice SET state = 'failed', failure_code = :failure_code, last_error = :error
+WHERE id = :id AND state = 'issuing';
+
+-- name: mark_closing(id)!
+-- Let a QR be made unpayable.
+UPDATE gateway_invoice SET state = 'closing'
+WHERE id = :id AND state = 'open';
+
+-- name: mark_closed(id, state)!
+-- Write how the closing of a QR ended.
+UPDATE gateway_invoice SET state = :state
+WHERE id = :id AND state = 'closing';
+
+-- name: read_gateway_invoice(id)^
+-- Read a gateway invoice as a customer needs it.
+SELECT id, invoice_id, gateway, generation, number, external_id, amount_minor, currency, state, qr_text, qr_image,
+    short_url, links, expires_at, failure_code, last_error
+FROM gateway_invoice
+WHERE id = :id;

@@ -1,0 +1,166 @@
+"""QPay v2 behind the port: what the worker asks, said on QPay's wire, and QPay's answers in the port's words."""
+
+import re
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Self
+from urllib.parse import quote
+
+import structlog
+from redis.asyncio.connection import parse_url
+
+from adapters.qpay.config import PAGE_ROWS, Limits, QPayConfig
+from adapters.qpay.http import Request
+from adapters.qpay.issuing import issue_body, read_issued
+from adapters.qpay.rows import read_row
+from adapters.qpay.session import Calls, Session
+from adapters.qpay.wire import CheckBody, InvoiceBody, read_any, read_body
+from domain.gateway import (
+    CancelOutcome,
+    CheckAnswer,
+    GatewayRefusedError,
+    GatewayUnreadableError,
+    InvoiceToIssue,
+    IssuedInvoice,
+)
+
+CALLBACK_PARAMETER = "qpay_payment_id"
+
+log = structlog.get_logger()
+
+
+class QPayGateway:
+    """`domain.gateway.PaymentGateway` for one merchant at QPay v2.
+
+    Calls block, may come from many threads, and run on one background event loop, which the first call starts and
+    `close` ends; `limits` bound each of them in total. The access token is shared with other processes through the
+    Redis at `redis_url`. `now` gives the UNIX time in seconds.
+
+    Raises:
+        ValueError: `redis_url` is no Redis address; it is not repeated in the message.
+
+    """
+
+    def __init__(
+        self, config: QPayConfig, *, redis_url: str, now: Callable[[], float], limits: Limits | None = None
+    ) -> None:
+        try:
+            parse_url(redis_url)
+        except ValueError:
+            raise ValueError("redis_url must be a redis://, rediss:// or unix:// address") from None
+        self._config = config
+        self._limits = limits or Limits()
+        self._session = Session(config, redis_url=redis_url, limits=self._limits, now=now)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def name(self) -> str:
+        """The name used in events, settings and URLs."""
+        return "qpay"
+
+    def close(self) -> None:
+        """Close the connections and end the background thread, after the last call has returned. Idempotent."""
+        self._session.close()
+
+    def issue(self, invoice: InvoiceToIssue, /) -> IssuedInvoice:
+        """Create an invoice at QPay; at most `issue_timeout_s`. Not idempotent, see the port.
+
+        Raises:
+            ValueError: before any call: not MNT, not whole tögrög (QPay takes no fractions), or `expires_at` is naive.
+            GatewayError: see the port.
+
+        """
+        body = issue_body(invoice, config=self._config)
+
+        async def work(calls: Calls) -> IssuedInvoice:
+            request = Request(
+                endpoint="POST invoice", method="POST", path="/invoice", body=body, secrets=(invoice.callback_url,)
+            )
+            return read_issued(read_body(InvoiceBody, (await calls.call(request)).body))
+
+        return self._session.run(work, timeout_s=self._limits.issue_timeout_s)
+
+    def check(self, external_id: str, /) -> CheckAnswer:
+        """Ask for every payment on one invoice, over all pages; at most `check_timeout_s` in all.
+
+        Rows come in QPay's order and as often as QPay gives them: a payment that moved to the next page meanwhile
+        comes twice. Errors as in the port.
+        """
+
+        async def work(calls: Calls) -> list[object]:
+            return await self._read_pages(calls, external_id)
+
+        rows = self._session.run(work, timeout_s=self._limits.check_timeout_s)
+        return CheckAnswer(rows=tuple(map(read_row, rows)))
+
+    def cancel(self, external_id: str, /) -> CancelOutcome:
+        """Cancel an invoice at QPay; at most `cancel_timeout_s`. Idempotent. Errors as in the port.
+
+        The status of `INVOICE_PAID` is unverified, so any refusal with that code counts.
+
+        Raises:
+            ValueError: before any call: `external_id` cannot be a part of a path.
+
+        """
+        if not external_id.strip("."):
+            raise ValueError("external_id is empty or made of dots")
+        request = Request(endpoint="DELETE invoice", method="DELETE", path=f"/invoice/{quote(external_id, safe='')}")
+
+        async def work(calls: Calls) -> CancelOutcome:
+            try:
+                answer = await calls.call(request)
+            except GatewayRefusedError as refusal:
+                match refusal.code:
+                    case "INVOICE_ALREADY_CANCELED":
+                        return CancelOutcome.CANCELLED
+                    case "INVOICE_PAID":
+                        return CancelOutcome.PAID
+                    case _:
+                        raise
+            if answer.body.strip():
+                _refuse_error_in_success(read_any(answer.body))
+            return CancelOutcome.CANCELLED
+
+        return self._session.run(work, timeout_s=self._limits.cancel_timeout_s)
+
+    def read_callback(self, query: Mapping[str, str], /) -> str | None:
+        """Return `qpay_payment_id` when it can be one: 1 to 100 printable ASCII characters without spaces."""
+        payment_id = query.get(CALLBACK_PARAMETER, "")
+        return payment_id if re.fullmatch(r"[\x21-\x7e]{1,100}", payment_id) else None
+
+    async def _read_pages(self, calls: Calls, external_id: str) -> list[object]:
+        rows: list[object] = []
+        for number in range(1, self._limits.pages_max + 1):
+            offset = {"page_number": number, "page_limit": PAGE_ROWS}
+            body: dict[str, object] = {"object_type": "INVOICE", "object_id": external_id, "offset": offset}
+            request = Request(endpoint="POST payment/check", method="POST", path="/payment/check", body=body)
+            page = read_body(CheckBody, (await calls.call(request)).body)
+            rows += page.rows
+            if len(rows) > self._limits.pages_max * PAGE_ROWS:
+                break
+            if _is_last(page, had=len(rows)):
+                if page.count is not None and page.count > len(rows):
+                    log.warning("qpay.rows_missing", external_id=external_id, count=page.count, rows=len(rows))
+                return rows
+        raise GatewayUnreadableError(f"QPay's payment/check has no end after {self._limits.pages_max} pages")
+
+
+def _is_last(page: CheckBody, *, had: int) -> bool:
+    """Tell whether `had` rows, this page's included, are all. A count that is missing or too small is not believed."""
+    if not page.rows:
+        return True
+    if page.count is None or page.count < had:
+        return len(page.rows) < PAGE_ROWS
+    return page.count == had
+
+
+def _refuse_error_in_success(body: object) -> None:
+    if not isinstance(body, Mapping) or body.get("error"):
+        raise GatewayUnreadableError("QPay's answer to DELETE invoice says neither yes nor no")

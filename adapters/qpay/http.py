@@ -1,0 +1,141 @@
+"""One bounded HTTP exchange: connected or not, sent or not, answered or not, and never more bytes than allowed."""
+
+from collections.abc import Callable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+
+import anyio
+import httpx
+import structlog
+
+from adapters.qpay.config import Limits, QPayConfig
+from adapters.qpay.errors import Answer, read_retry_after
+from domain.gateway import GatewayBusyError, GatewayError, GatewayOutcomeUnknownError, GatewayUnreadableError
+
+CONNECTIONS_MAX = 20
+"""Counts connections of one gateway object: more than a worker has threads."""
+
+KEEPALIVE_S = 5.0
+"""Counts how long an idle connection is kept. Short, because a create that is sent into a connection which the server
+closes at that moment has an unknown outcome; 5 s is the shortest that common servers keep one (uvicorn)."""
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True, kw_only=True)
+class Spending:
+    """What one public call may still read, and whether the gateway may have acted without having answered."""
+
+    bytes_left: int
+    in_doubt: bool = False
+    """From the first byte of a request until its whole answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One request. `path` begins with a slash and is quoted; `body` goes as JSON, None sends none."""
+
+    endpoint: str
+    """How logs and messages call it: without ids."""
+    method: str
+    path: str
+    body: Mapping[str, object] | None = None
+    secrets: tuple[str, ...] = ()
+    """What in the body must not be seen in messages: the callback URL carries a token in its path."""
+
+
+def open_client(limits: Limits) -> httpx.AsyncClient:
+    """Make the client whose connections all calls share; to be made and closed on one event loop.
+
+    TLS is verified. Redirects are not followed: QPay has none, and a password must not go where one points.
+    The environment is not trusted (`trust_env`): a stray `HTTPS_PROXY` must not decide where a password goes and
+    whose answer is evidence of money. httpx's own time limits bound a read, not a drip of bytes, so only the
+    connect has one; the whole call is bounded by whoever runs it.
+    """
+    return httpx.AsyncClient(
+        timeout=httpx.Timeout(None, connect=limits.connect_timeout_s),
+        limits=httpx.Limits(
+            max_connections=CONNECTIONS_MAX, max_keepalive_connections=CONNECTIONS_MAX, keepalive_expiry=KEEPALIVE_S
+        ),
+        follow_redirects=False,
+        trust_env=False,
+        # Compressed bodies are not asked for: a small one can unpack to gigabytes.
+        headers={"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "tootsoo"},
+    )
+
+
+class Http:
+    """Exchanges with one QPay, on one client. `now` gives the UNIX time in seconds, for Retry-After dates."""
+
+    def __init__(self, client: httpx.AsyncClient, *, config: QPayConfig, now: Callable[[], float]) -> None:
+        self._client = client
+        self._api_url = config.api_url
+        self._now = now
+
+    async def exchange(self, request: Request, *, authorization: str, spending: Spending) -> Answer:
+        """Send one request and read its whole answer, whatever its status. Bounded by the caller's deadline.
+
+        Raises:
+            GatewayBusyError: not connected; nothing was sent.
+            GatewayOutcomeUnknownError: the connection was lost after sending began.
+            GatewayUnreadableError: the answer exceeds `spending.bytes_left`, or is compressed although not asked to.
+
+        """
+        started_s = anyio.current_time()
+        try:
+            answer = await self._send(request, authorization=authorization, spending=spending)
+        except (httpx.HTTPError, GatewayUnreadableError) as error:
+            failure = _failure(request, error, in_doubt=spending.in_doubt)
+            log.warning(
+                "qpay.call_failed",
+                endpoint=request.endpoint,
+                error=type(error).__name__,
+                in_doubt=spending.in_doubt,
+                duration_ms=_since_ms(started_s),
+            )
+        else:
+            log.info("qpay.call", endpoint=request.endpoint, status=answer.status, duration_ms=_since_ms(started_s))
+            return answer
+        raise failure  # outside of the except, so that the request and its headers are not in the chain
+
+    async def _send(self, request: Request, *, authorization: str, spending: Spending) -> Answer:
+        async def trace(event: str, _info: Mapping[str, object]) -> None:
+            if event.endswith("send_request_headers.started"):
+                spending.in_doubt = True
+
+        async with self._client.stream(
+            request.method,
+            self._api_url + request.path,
+            json=request.body,
+            headers={"Authorization": authorization},
+            extensions={"trace": trace},
+        ) as response:
+            if response.headers.get("Content-Encoding", "identity") != "identity":
+                raise GatewayUnreadableError(f"QPay's answer to {request.endpoint} is compressed, unasked")
+            body = bytearray()
+            async with aclosing(response.aiter_raw()) as chunks:  # type: ignore[type-var]  # a generator, typed as iterator
+                async for chunk in chunks:
+                    body += chunk
+                    if len(body) > spending.bytes_left:
+                        raise GatewayUnreadableError(f"QPay's answer to {request.endpoint} is too large")
+        spending.in_doubt = False
+        spending.bytes_left -= len(body)
+        return Answer(
+            status=response.status_code,
+            body=bytes(body),
+            retry_after_s=read_retry_after(response.headers.get("Retry-After"), now_s=self._now()),
+            secrets=(authorization, authorization.partition(" ")[2], *request.secrets),
+        )
+
+
+def _failure(request: Request, error: httpx.HTTPError | GatewayError, *, in_doubt: bool) -> GatewayError:
+    if isinstance(error, GatewayError):
+        return error
+    kind = type(error).__name__  # its text may carry addresses and headers
+    if in_doubt:
+        return GatewayOutcomeUnknownError(f"the connection to QPay was lost during {request.endpoint} ({kind})")
+    return GatewayBusyError(f"QPay cannot be reached for {request.endpoint} ({kind})")
+
+
+def _since_ms(started_s: float) -> int:
+    return round((anyio.current_time() - started_s) * 1000)

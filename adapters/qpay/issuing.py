@@ -1,0 +1,74 @@
+"""An invoice on QPay's wire: the body that asks for one, and the answer that gives one."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from moneyed import Money
+
+from adapters.qpay.config import QPayConfig
+from adapters.qpay.json_body import storable_text
+from adapters.qpay.wire import InvoiceBody
+from domain.gateway import BankLink, InvoiceToIssue, IssuedInvoice
+from domain.money import MNT, is_whole_units
+
+
+def issue_body(invoice: InvoiceToIssue, *, config: QPayConfig) -> dict[str, object]:
+    """Say the invoice in the words of `POST invoice` (QPay v2 workbook, 2026-03).
+
+    Raises:
+        ValueError: not MNT, not whole tögrög, or `expires_at` is naive.
+
+    """
+    body: dict[str, object] = {
+        "invoice_code": config.invoice_code,
+        "sender_invoice_no": invoice.number,
+        "invoice_receiver_code": invoice.receiver_code,
+        "invoice_description": invoice.description,
+        "amount": _whole_togrog(invoice.amount),
+        "callback_url": invoice.callback_url,
+        "allow_partial": config.allow_partial,
+        "enable_expiry": config.enable_expiry,
+    }
+    if config.enable_expiry:
+        body["expiry_date"] = _iso_utc(invoice.expires_at)
+    if config.sender_branch_code is not None:
+        body["sender_branch_code"] = config.sender_branch_code
+    return body
+
+
+def _whole_togrog(amount: Money) -> int:
+    if amount.currency.code != MNT or not is_whole_units(amount):
+        raise ValueError(f"QPay takes whole tögrög, not {amount}")
+    return int(amount.amount)
+
+
+def _iso_utc(moment: datetime) -> str:
+    if moment.tzinfo is None:
+        raise ValueError("expires_at has no time zone")
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def read_issued(body: InvoiceBody) -> IssuedInvoice:
+    """Say QPay's answer in the port's words. Bank links without a link are passed over."""
+    entries = body.urls if isinstance(body.urls, list) else []
+    return IssuedInvoice(
+        external_id=body.invoice_id,
+        qr_text=body.qr_text,
+        qr_image=_text(body.qr_image) or None,
+        short_url=_text(body.short_url) or None,
+        links=tuple(_read_link(each) for each in entries if isinstance(each, Mapping) and _text(each.get("link"))),
+    )
+
+
+def _read_link(entry: Mapping[str, object]) -> BankLink:
+    return BankLink(
+        name=_text(entry.get("name")),
+        description=_text(entry.get("description")),
+        logo=_text(entry.get("logo")),
+        link=_text(entry.get("link")),
+    )
+
+
+def _text(value: object) -> str:
+    """Take what is only shown, not reckoned with: text that can be stored, or nothing."""
+    return storable_text(value).strip() if isinstance(value, str) else ""

@@ -1,0 +1,82 @@
+"""From one row of payment/check to a payment whose money is exact, or to a reason why it is not one."""
+
+from datetime import UTC, datetime
+
+from moneyed import Money
+from pydantic import ValidationError
+
+from adapters.qpay.errors import visible
+from adapters.qpay.json_body import as_storable
+from adapters.qpay.wire import FeeBody, RowBody, faults
+from domain.gateway import PaymentRow, RowStatus, UnreadableRow
+from domain.money import money
+
+STATUS_MAX_CHARS = 40
+
+
+def read_row(row: object) -> PaymentRow | UnreadableRow:
+    """Read one row, given as `read_json` gives it. Never raises: what cannot be understood stops this row only.
+
+    `raw` is the row as it came, ready for jsonb (see `as_storable`: a number with a fraction is a string in it).
+    Money is `payment_amount`, gross; `p2p_transactions[].amount` is net of the fee (observed) and is not read.
+    The fee is information: one that is absent or cannot be held exactly is None, and `raw` keeps it. The time likewise.
+    """
+    try:
+        raw = as_storable(row)
+    except ValueError as error:
+        return UnreadableRow(reason=str(error), raw=None)
+    if not isinstance(raw, dict):
+        return UnreadableRow(reason="the row is not an object", raw=raw)
+    try:
+        body = RowBody.model_validate(row)
+    except ValidationError as error:
+        return UnreadableRow(reason=visible(f"{_whose(raw)}{faults(error)}"), raw=raw)
+    try:
+        amount = money(body.payment_amount, currency=body.payment_currency)
+    except ValueError as error:
+        return UnreadableRow(reason=visible(f"{_whose(raw)}payment_amount: {error}"), raw=raw)
+    return PaymentRow(
+        payment_id=body.payment_id,
+        status=_read_status(body.payment_status),
+        status_text=visible(body.payment_status, max_chars=STATUS_MAX_CHARS),
+        amount=amount,
+        fee=_read_fee(body),
+        paid_at=_read_paid_at(body),
+        raw=raw,
+    )
+
+
+def _whose(raw: dict[object, object]) -> str:
+    payment_id = raw.get("payment_id")
+    return f"payment {payment_id}: " if isinstance(payment_id, str | int) and payment_id else ""
+
+
+def _read_status(word: str) -> RowStatus:
+    known = {status.value: status for status in RowStatus if status is not RowStatus.UNKNOWN}
+    return known.get(word, RowStatus.UNKNOWN)
+
+
+def _read_fee(body: RowBody) -> Money | None:
+    told = body.payment_fee if body.trx_fee is None else body.trx_fee
+    try:
+        fee = money(FeeBody.model_validate({"fee": told}).fee, currency=body.payment_currency)
+    except ValueError:  # pydantic's ValidationError is one
+        return None
+    return fee if fee.amount >= 0 else None
+
+
+def _read_paid_at(body: RowBody) -> datetime | None:
+    cards = body.card_transactions if isinstance(body.card_transactions, list) else []
+    told = [body.payment_date, *(card.get("date") for card in cards if isinstance(card, dict))]
+    return next((moment for moment in map(_read_time, told) if moment is not None), None)
+
+
+def _read_time(value: object) -> datetime | None:
+    """Read an ISO 8601 time; without a zone it is UTC, as all of QPay's are (QPay v2 workbook, 2026-03)."""
+    if not isinstance(value, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None

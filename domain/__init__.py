@@ -1,0 +1,1 @@
+"""The rules of reconciliation: pure values and functions, no I/O, no clock, no framework."""

@@ -1,0 +1,187 @@
+"""The port to a payment gateway: what the worker asks of QPay, and what it may answer."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from moneyed import Money
+
+
+class GatewayError(Exception):
+    """A call to the gateway did not give what was asked. The subclass says whether trying again can help.
+
+    `message` is written by us or is the gateway's own words, cut short; it never holds credentials or tokens.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class GatewayRefusedError(GatewayError):
+    """The gateway understood and said no. Trying the same again does not help.
+
+    `code` is the gateway's own (`INVOICE_PAID`, `INVOICE_CODE_INVALID`, …).
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class GatewayUnauthorisedError(GatewayError):
+    """The gateway does not take our credentials. Trying again helps only after somebody has mended them."""
+
+
+class GatewayBusyError(GatewayError):
+    """The call was certainly not acted upon: not connected, or turned away by a limit. Trying again later helps.
+
+    `retry_after_s` is what the gateway, or our own limit on logging in, asks to wait; None when nothing was said.
+    """
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class GatewayOutcomeUnknownError(GatewayError):
+    """Nobody knows whether the gateway acted: time ran out, the connection was lost after sending, or a 5xx came.
+
+    A question may be asked again. A create may not: it would make a second invoice.
+    """
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class GatewayUnreadableError(GatewayOutcomeUnknownError):
+    """An answer came that cannot be understood: not JSON, the wrong shape, or too large. The outcome is unknown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvoiceToIssue:
+    """What a gateway invoice is made from. The amount is in whole units where the gateway takes no fractions."""
+
+    number: str
+    """Our number at the gateway, unique per generation; a gateway may accept a repeated one and make a second QR."""
+    amount: Money
+    description: str
+    receiver_code: str
+    callback_url: str
+    expires_at: datetime
+    """UTC. Sent to gateways that take an expiry."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BankLink:
+    """A deep link that opens one bank's application with the QR in it."""
+
+    name: str
+    description: str
+    logo: str
+    link: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssuedInvoice:
+    """A gateway invoice as the gateway made it."""
+
+    external_id: str
+    """The gateway's own id, by which it is checked and cancelled."""
+    qr_text: str
+    qr_image: str | None
+    """Base64 of a PNG, without a `data:` prefix; None when the gateway sent none."""
+    short_url: str | None
+    """The gateway's own page for the QR; None when it has none."""
+    links: tuple[BankLink, ...]
+
+
+class RowStatus(StrEnum):
+    """What a gateway says of one payment, in the words of QPay's payment/check."""
+
+    NEW = "NEW"
+    FAILED = "FAILED"
+    PAID = "PAID"
+    PARTIAL = "PARTIAL"
+    REFUNDED = "REFUNDED"
+    UNKNOWN = "UNKNOWN"
+    """A word that we do not know: for a person to look at, never money."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentRow:
+    """One payment in a gateway's answer, as far as it could be understood."""
+
+    payment_id: str
+    status: RowStatus
+    status_text: str
+    """The gateway's own word, also where `status` is UNKNOWN."""
+    amount: Money
+    """Gross, before the gateway's fee, as the customer paid it; may be zero or negative in a strange answer."""
+    fee: Money | None
+    paid_at: datetime | None
+    """UTC; None when the answer tells no time."""
+    raw: Mapping[str, object]
+    """The row as it came, ready for JSON."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnreadableRow:
+    """One row that cannot be understood. It stops itself, not its neighbours."""
+
+    reason: str
+    raw: object
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckAnswer:
+    """All rows that the gateway holds for one gateway invoice at the time of asking, in its own order."""
+
+    rows: tuple[PaymentRow | UnreadableRow, ...]
+
+
+class CancelOutcome(StrEnum):
+    """What became of a cancel."""
+
+    CANCELLED = "cancelled"
+    """The QR can no longer be paid: cancelled now, or before."""
+    PAID = "paid"
+    """The gateway does not cancel it because money has arrived on it: check it."""
+
+
+class PaymentGateway(Protocol):
+    """One payment gateway. Calls block, are bounded in total time, and never run inside a database transaction.
+
+    Every method may raise any `GatewayError`; calls may come from many threads at once.
+    """
+
+    @property
+    def name(self) -> str:
+        """The name used in events, settings and URLs: `qpay`."""
+        ...
+
+    def issue(self, invoice: InvoiceToIssue, /) -> IssuedInvoice:
+        """Create a gateway invoice.
+
+        Not idempotent: after `GatewayOutcomeUnknownError` an invoice may exist that nobody can look up
+        (facts: QPay accepts a repeated sender_invoice_no and has no look-up by it).
+        """
+        ...
+
+    def check(self, external_id: str, /) -> CheckAnswer:
+        """Ask for every payment on one gateway invoice, over all pages. The only evidence of money.
+
+        Bounded to 8 s in all. QPay forbids asking again and again from a schedule.
+        """
+        ...
+
+    def cancel(self, external_id: str, /) -> CancelOutcome:
+        """Make the QR unpayable. Idempotent: one that was cancelled before is `CANCELLED` again."""
+        ...
+
+    def read_callback(self, query: Mapping[str, str], /) -> str | None:
+        """Return the payment id that a callback's query announces, or None; a hint for re-checks, never evidence."""
+        ...

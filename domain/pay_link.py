@@ -1,0 +1,126 @@
+"""What to do when somebody wants to pay an invoice through a gateway: give the QR there is, or make the next."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import assert_never
+from uuid import UUID
+
+from moneyed import Money
+
+from domain.balance import Balance
+
+
+class GatewayInvoiceState(StrEnum):
+    """A gateway invoice's life: issuing → open | failed; open → settled | closing | expired; closing → the rest."""
+
+    ISSUING = "issuing"
+    """Meant to be created; the gateway has not answered yet, or nobody knows what it did."""
+    FAILED = "failed"
+    """Not created, or given up: nobody has seen its QR."""
+    OPEN = "open"
+    SETTLED = "settled"
+    """Its own amount has been paid on it."""
+    CLOSING = "closing"
+    """To be made unpayable; lasts until the gateway has answered."""
+    SUPERSEDED = "superseded"
+    """Unpayable, and replaced or to be replaced by a next generation."""
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveGatewayInvoice:
+    """The one gateway invoice of an invoice at a gateway that is issuing, open or closing."""
+
+    id: UUID
+    state: GatewayInvoiceState
+    amount: Money
+    expires_at: datetime
+    given_up: bool
+    """Issuing for longer than a create may take."""
+
+
+class Refusal(StrEnum):
+    """Why no QR is given."""
+
+    NOTHING_OUTSTANDING = "NOTHING_OUTSTANDING"
+    INVOICE_VOID = "INVOICE_VOID"
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Give no QR."""
+
+    why: Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class GiveAgain:
+    """Answer with this open QR."""
+
+    id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitIssue:
+    """Somebody else is creating this one right now: wait for the outcome."""
+
+    id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """Nobody knows what became of this create and its time is over: mark it failed, then plan again."""
+
+    id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Make this QR unpayable at the gateway first, then plan again."""
+
+    id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """Create a QR for this amount."""
+
+    amount: Money
+
+
+PayLinkPlan = Refuse | GiveAgain | AwaitIssue | GiveUp | Close | Issue
+
+
+def plan_pay_link(balance: Balance, live: LiveGatewayInvoice | None, *, now: datetime) -> PayLinkPlan:  # noqa: PLR0911 - one line for each plan
+    """Decide the next step towards a QR for what is outstanding. `now` is UTC.
+
+    An open QR of the right amount is given again; one of another amount, or one that has expired, is closed first.
+    No two QRs of an invoice are payable at one gateway at once.
+    """
+    if balance.voided:
+        return Refuse(Refusal.INVOICE_VOID)
+    outstanding = balance.outstanding
+    if outstanding.amount <= 0:
+        return Refuse(Refusal.NOTHING_OUTSTANDING)
+    if live is None:
+        return Issue(outstanding)
+    match live.state:
+        case GatewayInvoiceState.ISSUING:
+            return GiveUp(live.id) if live.given_up else AwaitIssue(live.id)
+        case GatewayInvoiceState.CLOSING:
+            return Close(live.id)
+        case GatewayInvoiceState.OPEN:
+            still_right = live.amount == outstanding and live.expires_at > now
+            return GiveAgain(live.id) if still_right else Close(live.id)
+        case (
+            GatewayInvoiceState.FAILED
+            | GatewayInvoiceState.SETTLED
+            | GatewayInvoiceState.SUPERSEDED
+            | GatewayInvoiceState.CANCELLED
+            | GatewayInvoiceState.EXPIRED
+        ):
+            return Issue(outstanding)
+        case _:
+            assert_never(live.state)

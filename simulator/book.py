@@ -1,0 +1,104 @@
+"""The book of what really happened, in memory: the oracle that tests compare the worker with."""
+
+from dataclasses import replace
+from datetime import datetime
+from threading import RLock
+
+from simulator.facts import PAID, Invoice, InvoiceState, Payment, SentCallback
+
+
+class Book:
+    """Holds invoices, payments and sent callbacks, safe to read and write from any thread or task.
+
+    Take `lock` around several calls that must see the same state; it is re-entrant and never held across I/O.
+    """
+
+    def __init__(self) -> None:
+        self.lock = RLock()
+        self._invoices: dict[str, Invoice] = {}
+        self._ids_by_number: dict[str, list[str]] = {}
+        self._payments: dict[str, Payment] = {}
+        self._ids_by_invoice: dict[str, list[str]] = {}
+        self._callbacks: list[SentCallback] = []
+
+    def add_invoice(self, invoice: Invoice) -> None:
+        """Enter a new invoice; its number may be one that was used before."""
+        with self.lock:
+            self._invoices[invoice.invoice_id] = invoice
+            self._ids_by_number.setdefault(invoice.number, []).append(invoice.invoice_id)
+
+    def add_payment(self, payment: Payment) -> None:
+        """Enter a new payment of an invoice that is in the book."""
+        with self.lock:
+            self._payments[payment.payment_id] = payment
+            self._ids_by_invoice.setdefault(payment.invoice_id, []).append(payment.payment_id)
+
+    def add_callback(self, callback: SentCallback) -> None:
+        """Enter a callback whose outcome is known."""
+        with self.lock:
+            self._callbacks.append(callback)
+
+    def cancel(self, invoice: Invoice, *, now: datetime) -> None:
+        """Mark the invoice as cancelled at `now`."""
+        with self.lock:
+            self._invoices[invoice.invoice_id] = replace(invoice, canceled_at=now)
+
+    def invoice(self, invoice_id: str) -> Invoice | None:
+        """Find an invoice by its id."""
+        with self.lock:
+            return self._invoices.get(invoice_id)
+
+    def invoices(self) -> list[Invoice]:
+        """List every invoice, oldest first."""
+        with self.lock:
+            return list(self._invoices.values())
+
+    def newest(self, number: str, *, now: datetime) -> Invoice | None:
+        """Find the newest open invoice with this number; the newest of all when none is open."""
+        with self.lock:
+            found = [self._invoices[invoice_id] for invoice_id in reversed(self._ids_by_number.get(number, []))]
+            still_open = (one for one in found if self.state(one, now=now) is InvoiceState.OPEN)
+            return next(still_open, found[0] if found else None)
+
+    def payment(self, payment_id: str) -> Payment | None:
+        """Find a payment by its id."""
+        with self.lock:
+            return self._payments.get(payment_id)
+
+    def payments(self) -> list[Payment]:
+        """List every payment, oldest first."""
+        with self.lock:
+            return list(self._payments.values())
+
+    def payments_of(self, invoice: Invoice) -> list[Payment]:
+        """List the payments of one invoice, whatever their status, oldest first."""
+        with self.lock:
+            return [self._payments[one] for one in self._ids_by_invoice.get(invoice.invoice_id, [])]
+
+    def callbacks(self) -> list[SentCallback]:
+        """List every callback whose outcome is known, in the order of their ends."""
+        with self.lock:
+            return list(self._callbacks)
+
+    def paid_total(self, invoice: Invoice) -> int:
+        """Sum what has been paid on the invoice, in whole tögrög; other statuses than PAID are not money."""
+        return sum(payment.amount for payment in self.payments_of(invoice) if payment.status == PAID)
+
+    def state(self, invoice: Invoice, *, now: datetime) -> InvoiceState:
+        """Tell what has become of the invoice at `now`; the first of cancelled, paid and expired that holds."""
+        if invoice.canceled_at is not None:
+            return InvoiceState.CANCELED
+        if self.paid_total(invoice) >= invoice.amount:
+            return InvoiceState.PAID
+        if invoice.expires_at is not None and invoice.expires_at <= now:
+            return InvoiceState.EXPIRED
+        return InvoiceState.OPEN
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self.lock:
+            self._invoices.clear()
+            self._ids_by_number.clear()
+            self._payments.clear()
+            self._ids_by_invoice.clear()
+            self._callbacks.clear()

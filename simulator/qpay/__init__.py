@@ -1,0 +1,1 @@
+"""QPay v2's merchant API as the simulator speaks it."""

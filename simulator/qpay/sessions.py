@@ -1,0 +1,79 @@
+"""QPay's tokens: one live session per merchant, so that a login kills the tokens of the one before."""
+
+import json
+from base64 import urlsafe_b64encode
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from secrets import token_urlsafe
+from threading import Lock
+from uuid import uuid4
+
+LIFETIME = timedelta(days=1)
+MISLEADING_EXP = 3_534_000_000
+"""What QPay's JWTs say of their end (in the year 2081); nobody may rely on it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """One login. Access and refresh token end together; the time is UTC."""
+
+    merchant: str
+    session_id: str
+    access_token: str = field(repr=False)
+    refresh_token: str = field(repr=False)
+    ends_at: datetime
+
+
+class Sessions:
+    """Holds the live session of each merchant."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._by_merchant: dict[str, Session] = {}
+        self._by_access: dict[str, Session] = {}
+        self._by_refresh: dict[str, Session] = {}
+
+    def start(self, merchant: str, *, now: datetime) -> Session:
+        """Start a merchant's session with a new pair of tokens; the earlier pair is dead from now on."""
+        session = Session(
+            merchant=merchant,
+            session_id=str(uuid4()),
+            access_token=_token(merchant),
+            refresh_token=_token(merchant),
+            ends_at=now + LIFETIME,
+        )
+        with self._lock:
+            if earlier := self._by_merchant.get(merchant):
+                del self._by_access[earlier.access_token], self._by_refresh[earlier.refresh_token]
+            self._by_merchant[merchant] = session
+            self._by_access[session.access_token] = session
+            self._by_refresh[session.refresh_token] = session
+        return session
+
+    def merchant_of(self, access_token: str, *, now: datetime) -> str | None:
+        """Tell whose live access token this is."""
+        with self._lock:
+            return _live(self._by_access.get(access_token), now=now)
+
+    def refreshing(self, refresh_token: str, *, now: datetime) -> str | None:
+        """Tell whose live refresh token this is."""
+        with self._lock:
+            return _live(self._by_refresh.get(refresh_token), now=now)
+
+    def clear(self) -> None:
+        """End every session."""
+        with self._lock:
+            self._by_merchant.clear()
+            self._by_access.clear()
+            self._by_refresh.clear()
+
+
+def _live(session: Session | None, *, now: datetime) -> str | None:
+    return session.merchant if session is not None and now < session.ends_at else None
+
+
+def _token(merchant: str) -> str:
+    """Make a token that looks like QPay's: a JWT in form, random in its signature, telling a false end."""
+    parts = ({"alg": "HS256", "typ": "JWT"}, {"merchant_id": merchant, "exp": MISLEADING_EXP})
+    readable = [urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts]
+    return ".".join([*readable, token_urlsafe(32)])

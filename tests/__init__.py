@@ -1,0 +1,1 @@
+"""Tests by behaviour; their names are claims."""

@@ -1,0 +1,39 @@
+"""Invoices and QRs to test with."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+from adapters.postgres.connection import Pool
+from adapters.postgres.gateway_invoices import GatewayInvoices, Intent
+from adapters.postgres.invoices import Invoices, Put
+from domain.gateway import IssuedInvoice
+from domain.invoice import InvoiceTerms
+from domain.money import money
+
+NOON = datetime(2026, 11, 22, 4, 0, tzinfo=UTC)
+
+
+def put(invoices: Invoices, invoice_id: str = "order-1", *, amount: str = "100") -> Put:
+    terms = InvoiceTerms(
+        amount=money(amount, currency="MNT"), description="An order", receiver_code="terminal", due_at=None
+    )
+    return invoices.put(invoice_id, terms=terms, now=NOON, who="test")
+
+
+def qr_store(pool: Pool, *, issue_deadline_s: float = 60.0) -> GatewayInvoices:
+    return GatewayInvoices(pool, qr_lifetime=timedelta(days=7), issue_deadline_s=issue_deadline_s)
+
+
+def an_answer(external_id: str | None = None) -> IssuedInvoice:
+    return IssuedInvoice(
+        external_id=external_id or str(uuid4()), qr_text="0002010102", qr_image=None, short_url=None, links=()
+    )
+
+
+def open_qr(pool: Pool, invoice_id: str = "order-1") -> UUID:
+    """An open QR of an invoice that has none yet."""
+    store = qr_store(pool)
+    step = store.next_step(invoice_id, gateway="qpay", new_id=uuid4(), now=NOON)
+    assert isinstance(step, Intent)
+    assert store.mark_open(step.id, issued=an_answer())
+    return step.id

@@ -1,0 +1,28 @@
+"""Back-off waits longer each time, never longer than it may, and never shorter than was asked for."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.check_request import retry_delay_s
+
+attempts = st.integers(1, 10_000)
+chances = st.floats(0, 1, exclude_max=True)
+
+
+@given(attempts, chances)
+def test_a_delay_lies_between_half_and_all_of_its_step(attempt: int, chance: float) -> None:
+    delay_s = retry_delay_s(attempt, base_s=2, max_s=600, chance=chance)
+
+    step_s = min(600, 2 * 2 ** min(attempt - 1, 60))
+    assert step_s / 2 <= delay_s <= step_s
+
+
+@given(attempts, chances, st.floats(0, 86_400))
+def test_a_gateway_that_asks_for_time_gets_it(attempt: int, chance: float, asked_s: float) -> None:
+    assert retry_delay_s(attempt, base_s=2, max_s=600, chance=chance, retry_after_s=asked_s) >= asked_s
+
+
+def test_delays_double_up_to_the_longest() -> None:
+    delays_s = [retry_delay_s(attempt, base_s=2, max_s=60, chance=0.0) for attempt in range(1, 8)]
+
+    assert delays_s == [2, 4, 8, 16, 32, 60, 60]

@@ -1,0 +1,76 @@
+"""What is done for somebody who wants to pay: never two QRs, never one for the wrong amount."""
+
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from domain.balance import Balance
+from domain.money import money
+from domain.pay_link import (
+    AwaitIssue,
+    Close,
+    GatewayInvoiceState,
+    GiveAgain,
+    GiveUp,
+    Issue,
+    LiveGatewayInvoice,
+    PayLinkPlan,
+    Refusal,
+    Refuse,
+    plan_pay_link,
+)
+from tests.domain.samples import NOON
+
+ID = UUID(int=7)
+
+
+def a_balance(*, due: str = "100", received: str = "0", voided: bool = False) -> Balance:
+    return Balance(
+        due=money(due, currency="MNT"),
+        received=money(received, currency="MNT"),
+        refunded=money(0, currency="MNT"),
+        voided=voided,
+        payments=int(received != "0"),
+        first_paid_at=None,
+        last_paid_at=None,
+    )
+
+
+def live(
+    state: GatewayInvoiceState, *, amount: str = "100", hours: int = 1, given_up: bool = False
+) -> LiveGatewayInvoice:
+    return LiveGatewayInvoice(
+        id=ID,
+        state=state,
+        amount=money(amount, currency="MNT"),
+        expires_at=NOON + timedelta(hours=hours),
+        given_up=given_up,
+    )
+
+
+OPEN, ISSUING, CLOSING = GatewayInvoiceState.OPEN, GatewayInvoiceState.ISSUING, GatewayInvoiceState.CLOSING
+
+
+@pytest.mark.parametrize(
+    ("balance", "existing", "plan"),
+    [
+        (a_balance(voided=True), None, Refuse(Refusal.INVOICE_VOID)),
+        (a_balance(received="100"), None, Refuse(Refusal.NOTHING_OUTSTANDING)),
+        (a_balance(received="100"), live(OPEN), Refuse(Refusal.NOTHING_OUTSTANDING)),
+        (a_balance(), None, Issue(money("100", currency="MNT"))),
+        (a_balance(received="40"), None, Issue(money("60", currency="MNT"))),
+        (a_balance(), live(OPEN), GiveAgain(ID)),
+        (a_balance(received="40"), live(OPEN), Close(ID)),
+        (a_balance(received="40"), live(OPEN, amount="60"), GiveAgain(ID)),
+        (a_balance(), live(OPEN, hours=0), Close(ID)),
+        (a_balance(), live(OPEN, hours=-1), Close(ID)),
+        (a_balance(), live(CLOSING), Close(ID)),
+        (a_balance(), live(ISSUING), AwaitIssue(ID)),
+        (a_balance(), live(ISSUING, given_up=True), GiveUp(ID)),
+    ],
+)
+def test_the_next_step_follows_from_what_is_outstanding_and_what_is_live(
+    balance: Balance, existing: LiveGatewayInvoice | None, plan: PayLinkPlan
+) -> None:
+    assert plan_pay_link(balance, existing, now=NOON) == plan

@@ -1,0 +1,178 @@
+"""The worker's parts, put together as in production, between real servers and the simulator."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import dramatiq
+import httpx
+import pytest
+import uvicorn
+from pydantic import SecretStr
+
+from simulator.clock import utc_now
+from simulator.facts import Merchant
+from simulator.server import Running, serving
+from simulator.world import Switches
+from tests.proxy import Proxy, proxied
+from worker.compose import compose_scheduler, compose_web, compose_worker, open_keys
+from worker.settings import CheckSettings, DatabaseSettings, QPaySettings, RedisSettings, WebSettings
+from worker.web.app import create_app
+from worker.web.parts import WebParts
+
+MERCHANT = Merchant(username="TEST_MERCHANT", password="simulator-password", invoice_code="TEST_INVOICE")
+WEBHOOK_SECRET = "a webhook secret that only tests know"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Groups:
+    """The settings of the stack under test."""
+
+    database: DatabaseSettings
+    redis: RedisSettings
+    checks: CheckSettings
+    qpay: QPaySettings
+    web: WebSettings
+
+
+@dataclass(slots=True, kw_only=True)
+class Stack:
+    """The web process and its parts, a client of the API, the simulator, and the network to the servers."""
+
+    groups: Groups
+    parts: WebParts
+    api: httpx.Client
+    simulator: Running
+    postgres: Proxy
+    redis: Proxy
+    gateway: Proxy
+
+    def put(self, invoice_id: str = "order-1", *, amount: int = 1_500_000) -> dict[str, Any]:
+        body = {"amount": {"amount": amount, "currency": "MNT"}, "description": "An order"}
+        answer = self.api.put(f"/v2/invoices/{invoice_id}", json=body)
+        assert answer.status_code in {200, 201}, answer.text
+        return answer.json()  # type: ignore[no-any-return]  # JSON
+
+    def pay_link(self, invoice_id: str = "order-1") -> httpx.Response:
+        return self.api.post(f"/v2/invoices/{invoice_id}/pay-link", json={"gateway": "qpay"})
+
+    def invoice(self, invoice_id: str = "order-1") -> dict[str, Any]:
+        return self.api.get(f"/v2/invoices/{invoice_id}").json()  # type: ignore[no-any-return]  # JSON
+
+    def payments(self, invoice_id: str = "order-1") -> list[dict[str, Any]]:
+        return self.api.get("/v2/payments", params={"invoice": invoice_id}).json()["payments"]  # type: ignore[no-any-return]  # JSON
+
+    def pay(self, number: str = "order-1", **order: object) -> dict[str, Any]:
+        answer = httpx.post(f"{self.simulator.url}/simulator/pay", json={"number": number, **order}, trust_env=False)
+        assert answer.status_code == 201, answer.text
+        return answer.json()  # type: ignore[no-any-return]  # JSON
+
+    def calls(self) -> dict[str, Any]:
+        return httpx.get(f"{self.simulator.url}/simulator/calls", trust_env=False).json()  # type: ignore[no-any-return]  # JSON
+
+    def checks(self) -> int:
+        return int(self.calls()["endpoints"].get("POST /v2/payment/check", 0))
+
+    def creates(self) -> int:
+        return int(self.calls()["endpoints"].get("POST /v2/invoice", 0))
+
+    def callback_path(self, gateway_invoice_id: str) -> str:
+        return f"/v2/qpay/webhook/{self.parts.tokens.make(UUID(gateway_invoice_id))}"
+
+
+@pytest.fixture
+def switches() -> Switches:
+    return Switches()
+
+
+@pytest.fixture
+def spacing_s() -> float:
+    """How far apart checks of one QR begin: less than in production, so that tests are quick."""
+    return 0.2
+
+
+@pytest.fixture
+def stack(database_url: str, redis_url: str, switches: Switches, spacing_s: float) -> Iterator[Stack]:
+    with ExitStack() as undo:
+        postgres = undo.enter_context(proxied("127.0.0.1", urlsplit(database_url).port or 0))
+        redis = undo.enter_context(proxied("127.0.0.1", urlsplit(redis_url).port or 0))
+        simulator = undo.enter_context(serving(merchants=[MERCHANT], clock=utc_now, switches=switches))
+        gateway = undo.enter_context(proxied("127.0.0.1", urlsplit(simulator.url).port or 0))
+        listener = undo.enter_context(socket.create_server(("127.0.0.1", 0)))
+        web_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        groups = Groups(
+            database=DatabaseSettings(database_url=_through(postgres, database_url)),
+            redis=RedisSettings(redis_url=_through(redis, redis_url)),
+            checks=CheckSettings(check_spacing_s=spacing_s, retry_base_s=0.2, retry_max_s=1.0),
+            qpay=QPaySettings(
+                qpay_base_url=f"http://127.0.0.1:{gateway.port}",
+                qpay_username=MERCHANT.username,
+                qpay_password=SecretStr(MERCHANT.password),
+                qpay_invoice_code=MERCHANT.invoice_code,
+                qpay_allow_partial=True,
+            ),
+            web=WebSettings(public_url=web_url, webhook_secret=(SecretStr(WEBHOOK_SECRET),)),
+        )
+        parts = undo.enter_context(
+            compose_web(
+                database=groups.database, redis=groups.redis, checks=groups.checks, qpay=groups.qpay, web=groups.web
+            )
+        )
+        undo.enter_context(_served(parts, listener))
+        with open_keys(groups.database) as keys:
+            key = keys.create("test", now=utc_now())
+        api = undo.enter_context(
+            httpx.Client(base_url=web_url, headers={"Authorization": f"Bearer {key}"}, timeout=20, trust_env=False)
+        )
+        yield Stack(
+            groups=groups, parts=parts, api=api, simulator=simulator, postgres=postgres, redis=redis, gateway=gateway
+        )
+
+
+@pytest.fixture
+def working(stack: Stack) -> Iterator[Callable[[], int]]:
+    """A worker that takes messages, and the scheduler's tick, every half second and whenever it is called."""
+    groups = stack.groups
+    with (
+        compose_worker(database=groups.database, redis=groups.redis, checks=groups.checks, qpay=groups.qpay) as broker,
+        compose_scheduler(database=groups.database, redis=groups.redis, checks=groups.checks) as ring,
+    ):
+        worker = dramatiq.Worker(broker, worker_threads=4, worker_timeout=50)
+        worker.start()
+        try:
+            yield ring
+        finally:
+            worker.stop()
+
+
+def wait_until(holds: Callable[[], bool], *, within_s: float = 15.0) -> None:
+    """Wait for a condition; fail when it does not come to hold."""
+    until = time.monotonic() + within_s
+    while not holds():
+        assert time.monotonic() < until, "the condition did not come to hold"
+        time.sleep(0.02)  # between two looks, not instead of one
+
+
+@contextmanager
+def _served(parts: WebParts, listener: socket.socket) -> Iterator[None]:
+    server = uvicorn.Server(uvicorn.Config(create_app(parts), log_config=None, access_log=False))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    wait_until(lambda: server.started or not thread.is_alive())
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def _through(proxy: Proxy, url: str) -> str:
+    parts = urlsplit(url)
+    user = f"{parts.username}@" if parts.username else ""
+    return parts._replace(netloc=f"{user}127.0.0.1:{proxy.port}").geturl()

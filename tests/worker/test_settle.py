@@ -1,0 +1,128 @@
+"""From a payment at the gateway to a balance: once, however often and through whatever it is announced."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from uuid import UUID
+
+import pytest
+
+from domain.payment_event import Source
+from tests.worker.conftest import Stack, wait_until
+from worker.settle import Settled
+
+pytestmark = pytest.mark.usefixtures("working")
+
+Ring = Callable[[], int]
+
+
+def test_a_payment_is_on_its_invoice_moments_after_its_callback(stack: Stack) -> None:
+    stack.put(amount=1_500_000)
+    stack.pay_link()
+
+    paid = stack.pay()
+    wait_until(lambda: stack.invoice()["balance"]["status"] == "paid")
+
+    (payment,) = stack.payments()
+    assert payment["id"] == f"qpay:{paid['paymentId']}"
+    assert payment["amount"] == {"amount": "1500000.00", "currency": "MNT"}
+    assert (payment["source"], payment["kind"], payment["invoice"]) == ("callback", "received", "order-1")
+    assert stack.invoice()["gatewayInvoices"][0]["state"] == "settled"
+
+
+@pytest.mark.parametrize("spacing_s", [2.0])
+def test_a_hundred_callbacks_at_once_cost_two_checks_at_most_and_make_one_event(stack: Stack) -> None:
+    stack.put()
+    stack.pay_link()
+
+    stack.pay(repeat=100)
+    wait_until(lambda: stack.simulator.world.callbacks.pending == 0)
+    wait_until(lambda: stack.invoice()["balance"]["status"] == "paid")
+    wait_until(lambda: _is_quiet(stack))
+
+    assert stack.checks() <= 2
+    assert len(stack.payments()) == 1
+
+
+def test_two_parts_sum(stack: Stack) -> None:
+    stack.put(amount=90_000)
+    stack.pay_link()
+
+    stack.pay(amount=30_000)
+    wait_until(lambda: stack.invoice()["balance"]["status"] == "partially_paid")
+    stack.pay()
+    wait_until(lambda: stack.invoice()["balance"]["status"] == "paid")
+
+    assert sorted(payment["amount"]["amount"] for payment in stack.payments()) == ["30000.00", "60000.00"]
+    assert stack.creates() == 1
+
+
+def test_a_hundred_settles_of_one_payment_at_once_make_one_event(stack: Stack) -> None:
+    stack.put()
+    qr = UUID(stack.pay_link().json()["gatewayInvoiceId"])
+    stack.pay(callback="drop")
+
+    def settle(_: int) -> Settled:
+        stack.parts.check_requests.request(qr, source=Source.COMMAND)
+        return stack.parts.issue._settle(qr)  # noqa: SLF001 - the web process has no other way in
+
+    with ThreadPoolExecutor(max_workers=16) as threads:
+        outcomes = list(threads.map(settle, range(100)))
+    wait_until(lambda: _is_quiet(stack))
+
+    assert Settled.FAILED not in outcomes
+    assert len(stack.payments()) == 1
+    assert stack.invoice()["balance"]["received"]["amount"] == "1500000.00"
+
+
+def test_what_a_callback_says_reaches_no_event(stack: Stack) -> None:
+    stack.put()
+    path = stack.callback_path(stack.pay_link().json()["gatewayInvoiceId"])
+    stack.pay(callback="drop")
+
+    answer = stack.api.get(path, params={"qpay_payment_id": "666000666000666", "payment_amount": "1"})
+    wait_until(lambda: stack.invoice()["balance"]["status"] == "paid")
+
+    assert (answer.status_code, answer.text) == (200, "SUCCESS")
+    assert answer.headers["content-type"].startswith("text/plain")
+    assert "666000666000666" not in str(stack.payments())
+
+
+def test_a_callback_that_nobody_was_woken_for_is_settled_by_the_scheduler(stack: Stack, working: Ring) -> None:
+    stack.put()
+    path = stack.callback_path(stack.pay_link().json()["gatewayInvoiceId"])
+    stack.pay(callback="drop")
+    stack.redis.cut()
+
+    answer = stack.api.post(path)
+    assert (answer.status_code, answer.text) == (200, "SUCCESS")
+    stack.redis.mend()
+
+    wait_until(lambda: _ring(working) and stack.invoice()["balance"]["status"] == "paid", within_s=25)
+
+
+def test_a_gateway_that_is_down_is_asked_again_until_it_answers(stack: Stack, working: Ring) -> None:
+    stack.put()
+    stack.pay_link()
+    stack.pay(callback="drop")
+    qr = UUID(stack.invoice()["gatewayInvoices"][0]["id"])
+    stack.gateway.cut()
+    stack.parts.check_requests.request(qr, source=Source.COMMAND)
+
+    assert stack.parts.issue._settle(qr) is Settled.FAILED  # noqa: SLF001 - the web process has no other way in
+    assert stack.payments() == []
+    stack.gateway.mend()
+    wait_until(lambda: _ring(working) and stack.invoice()["balance"]["status"] == "paid")
+
+
+def _ring(ring: Ring) -> bool:
+    ring()
+    return True
+
+
+def _is_quiet(stack: Stack) -> bool:
+    """Nothing is due, and nobody is at it."""
+    with stack.parts.ledger._pool.connection() as connection:  # noqa: SLF001 - a look behind the API
+        row = connection.execute(
+            "SELECT count(*) AS busy FROM gateway_invoice WHERE requested > served OR lease_token IS NOT NULL"
+        ).fetchone()
+    return row is not None and row["busy"] == 0

@@ -1,0 +1,219 @@
+"""The API answers as api.md says, and tells whoever errs which field it was."""
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.worker.conftest import Stack
+
+JSON = {"Content-Type": "application/json"}
+RIGHT: dict[str, Any] = {"amount": {"amount": "1500000.00", "currency": "MNT"}, "description": "Түрээс 2026-11"}
+
+
+def with_amount(amount: object, currency: object = "MNT") -> dict[str, Any]:
+    return {**RIGHT, "amount": {"amount": amount, "currency": currency}}
+
+
+def test_an_invoice_is_made_once_and_read_as_it_was_put(stack: Stack) -> None:
+    body = {**RIGHT, "receiverCode": "flat-12", "dueAt": "2026-12-01T08:00:00+08:00"}
+
+    first = stack.api.put("/v2/invoices/rent-2026-11", json=body)
+    again = stack.api.put("/v2/invoices/rent-2026-11", json=body)
+    read = stack.api.get("/v2/invoices/rent-2026-11")
+
+    assert (first.status_code, again.status_code, read.status_code) == (201, 200, 200)
+    assert first.json() == again.json() == read.json()
+    nothing = {"amount": "0.00", "currency": "MNT"}
+    due = {"amount": "1500000.00", "currency": "MNT"}
+    assert read.json() == {
+        "id": "rent-2026-11",
+        "description": "Түрээс 2026-11",
+        "receiverCode": "flat-12",
+        "dueAt": "2026-12-01T00:00:00Z",
+        "voidedAt": None,
+        "balance": {
+            "due": due,
+            "received": nothing,
+            "refunded": nothing,
+            "outstanding": due,
+            "overpaid": nothing,
+            "status": "unpaid",
+            "payments": 0,
+            "firstPaidAt": None,
+            "lastPaidAt": None,
+        },
+        "gatewayInvoices": [],
+    }
+
+
+@pytest.mark.parametrize("amount", ["1500000.00", "1500000", 1500000, "1500000.0"])
+def test_an_amount_may_be_a_string_or_an_integer_of_whole_tugrug(stack: Stack, amount: object) -> None:
+    answer = stack.api.put("/v2/invoices/order-1", json=with_amount(amount))
+
+    assert answer.status_code == 201
+    assert answer.json()["balance"]["due"]["amount"] == "1500000.00"
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (with_amount(0), "amount.amount"),
+        (with_amount(-5), "amount.amount"),
+        (with_amount("0.00"), "amount.amount"),
+        (with_amount("100.50"), "amount.amount"),
+        (with_amount("100.005"), "amount.amount"),
+        (with_amount(10**12 + 1), "amount.amount"),
+        (with_amount("9" * 400), "amount.amount"),
+        (with_amount(10**400), "amount.amount"),
+        (with_amount(1500000.0), "amount.amount"),
+        (with_amount(amount=True), "amount.amount"),
+        (with_amount(None), "amount.amount"),
+        (with_amount("NaN"), "amount.amount"),
+        (with_amount("Infinity"), "amount.amount"),
+        (with_amount("1e400"), "amount.amount"),
+        (with_amount("1,000"), "amount.amount"),
+        (with_amount("100", "USD"), "amount.currency"),
+        (with_amount("100", "mnt"), "amount.currency"),
+        (with_amount("100", "XXY"), "amount"),
+        ({"description": "x"}, "amount"),
+        ({**RIGHT, "amount": 100}, "amount"),
+        ({"amount": RIGHT["amount"]}, "description"),
+        ({**RIGHT, "description": ""}, "description"),
+        ({**RIGHT, "description": "x" * 256}, "description"),
+        ({**RIGHT, "description": "a\u0000b"}, "description"),
+        ({**RIGHT, "description": 7}, "description"),
+        ({**RIGHT, "receiverCode": "x" * 46}, "receiverCode"),
+        ({**RIGHT, "dueAt": "tomorrow"}, "dueAt"),
+        ({**RIGHT, "dueAt": "2026-12-01T08:00:00"}, "dueAt"),
+        ({**RIGHT, "amonut": 1}, "amonut"),
+        ([], "body"),
+        ("text", "body"),
+        (None, "body"),
+    ],
+)
+def test_a_bad_field_is_named(stack: Stack, body: object, field: str) -> None:
+    answer = stack.api.put("/v2/invoices/order-1", content=json.dumps(body), headers=JSON)
+
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"]) == (422, "INVALID")
+    assert error["field"].startswith(field)
+    assert stack.api.get("/v2/invoices/order-1").status_code == 404
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b'{"amount":NaN}', b"\xff\xfe", b"[" * 10_000, b'{"a":1} trailing'])
+def test_a_body_that_is_not_json_is_refused(stack: Stack, content: bytes) -> None:
+    answer = stack.api.put("/v2/invoices/order-1", content=content, headers=JSON)
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (422, "INVALID")
+    assert answer.json()["error"]["field"]
+
+
+@pytest.mark.parametrize("invoice_id", ["-a", "a" * 41, "a_b", "a%20b", "order-g2", "%D1%82", "a%00", "a.b"])
+def test_an_invoice_id_that_breaks_the_pattern_is_refused_everywhere(stack: Stack, invoice_id: str) -> None:
+    path = f"/v2/invoices/{invoice_id}"
+    answers = [
+        stack.api.put(path, json=RIGHT),
+        stack.api.get(path),
+        stack.api.post(f"{path}/pay-link", json={"gateway": "qpay"}),
+    ]
+
+    assert {answer.status_code for answer in answers} == {422}
+    assert {answer.json()["error"]["field"] for answer in answers} == {"id"}
+
+
+@pytest.mark.parametrize("announced", [True, False])
+def test_a_body_over_64_kb_is_refused(stack: Stack, *, announced: bool) -> None:
+    huge = json.dumps({**RIGHT, "description": "x" * 70_000}).encode()
+
+    answer = stack.api.put(
+        "/v2/invoices/order-1",
+        content=huge if announced else iter([huge[:40_000], huge[40_000:]]),
+        headers=JSON,
+    )
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (413, "BODY_TOO_LARGE")
+
+
+def test_an_unknown_gateway_and_an_unknown_invoice_are_told_apart(stack: Stack) -> None:
+    stack.put()
+
+    gateway = stack.api.post("/v2/invoices/order-1/pay-link", json={"gateway": "paypal"})
+    invoice = stack.api.post("/v2/invoices/order-2/pay-link", json={"gateway": "qpay"})
+
+    assert (gateway.status_code, gateway.json()["error"]["code"]) == (404, "UNKNOWN_GATEWAY")
+    assert (invoice.status_code, invoice.json()["error"]["code"]) == (404, "INVOICE_NOT_FOUND")
+    assert stack.calls()["endpoints"] == {}
+
+
+@pytest.mark.parametrize(
+    "header", [None, "", "Bearer", "Bearer x", "Basic eDp5", "Bearer tootsoo_000000000000_" + "A" * 43]
+)
+def test_nobody_calls_without_a_key(stack: Stack, header: str | None) -> None:
+    with httpx.Client(base_url=stack.api.base_url, trust_env=False) as nobody:
+        headers = {} if header is None else {"Authorization": header}
+        answers = [
+            nobody.put("/v2/invoices/order-1", json=RIGHT, headers=headers),
+            nobody.get("/v2/invoices/order-1", headers=headers),
+            nobody.post("/v2/invoices/order-1/pay-link", json={"gateway": "qpay"}, headers=headers),
+            nobody.get("/v2/payments", headers=headers),
+        ]
+
+    assert {(answer.status_code, answer.json()["error"]["code"]) for answer in answers} == {(401, "UNAUTHORISED")}
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ({"cursor": "x"}, "cursor"),
+        ({"cursor": "-1"}, "cursor"),
+        ({"from": "yesterday"}, "from"),
+        ({"to": "2026-11-22T00:00:00"}, "to"),
+        ({"unmatched": "perhaps"}, "unmatched"),
+        ({"gateway": "x" * 41}, "gateway"),
+    ],
+)
+def test_a_bad_question_about_payments_names_its_field(stack: Stack, query: dict[str, str], field: str) -> None:
+    answer = stack.api.get("/v2/payments", params=query)
+
+    assert (answer.status_code, answer.json()["error"]["field"]) == (422, field)
+
+
+def test_an_unknown_path_and_method_are_answered_in_the_one_envelope(stack: Stack) -> None:
+    path = stack.api.get("/v2/nothing")
+    method = stack.api.delete("/v2/invoices/order-1")
+
+    assert (path.status_code, path.json()["error"]["code"]) == (404, "NOT_FOUND")
+    assert (method.status_code, method.json()["error"]["code"]) == (405, "METHOD_NOT_ALLOWED")
+    assert "PUT" in method.headers["allow"]
+
+
+def test_what_the_database_cannot_do_is_503_and_heals(stack: Stack) -> None:
+    stack.put()
+    stack.postgres.cut()
+
+    down = stack.api.get("/v2/invoices/order-1")
+    ready_while_down = stack.api.get("/readyz")
+    alive = stack.api.get("/healthz")
+    stack.postgres.mend()
+
+    assert (down.status_code, down.json()["error"]["code"]) == (503, "DATABASE_DOWN")
+    assert (ready_while_down.status_code, list(ready_while_down.json()["reasons"])) == (503, ["postgresql"])
+    assert alive.status_code == 200
+    assert _heals(stack)
+
+
+def test_redis_gone_makes_it_not_ready_and_heals(stack: Stack) -> None:
+    assert stack.api.get("/readyz").status_code == 200
+    stack.redis.cut()
+
+    down = stack.api.get("/readyz")
+    stack.redis.mend()
+
+    assert (down.status_code, list(down.json()["reasons"])) == (503, ["redis"])
+    assert stack.api.get("/readyz").status_code == 200
+
+
+def _heals(stack: Stack) -> bool:
+    return any(stack.api.get("/v2/invoices/order-1").status_code == 200 for _ in range(20))

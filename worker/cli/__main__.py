@@ -1,0 +1,5 @@
+"""Runs the command line as `python -m worker.cli`."""
+
+from worker.cli.main import main
+
+main()

@@ -1,0 +1,241 @@
+"""Settings: read from the environment, .env, or the run file of embedded servers; checked once, at the start."""
+
+import re
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import unquote, urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from worker import runfile
+
+CALLBACK_URL_MAX = 190
+"""QPay takes 255 characters; the token takes 64 and a slash."""
+
+
+class SettingsError(Exception):
+    """A setting is missing or wrong. The message is one line that names it and says what it should be."""
+
+
+def _url(*schemes: str) -> AfterValidator:
+    def check(text: str) -> str:
+        parts = urlsplit(text)
+        if parts.scheme not in schemes or not parts.netloc:
+            raise ValueError(f"should be a URL that begins with {' or '.join(scheme + '://' for scheme in schemes)}")
+        return text.rstrip("/")
+
+    return AfterValidator(check)
+
+
+def _callback_url(text: str) -> str:
+    if len(text) > CALLBACK_URL_MAX:
+        raise ValueError(f"should have at most {CALLBACK_URL_MAX} characters: a token is appended")
+    if urlsplit(text).query or urlsplit(text).fragment:
+        raise ValueError("should have no query and no fragment: a token is appended to the path")
+    return text
+
+
+def _webhook_secrets(text: object) -> object:
+    if not isinstance(text, str):
+        return text
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if not parts or any(len(part) < WEBHOOK_SECRET_MIN for part in parts):
+        raise ValueError(
+            f"should be one or more secrets of at least {WEBHOOK_SECRET_MIN} characters, comma-separated while rotating"
+        )
+    return tuple(SecretStr(part) for part in parts)
+
+
+def _lifetime(text: object) -> object:
+    if not isinstance(text, str):
+        return text
+    parts = re.fullmatch(r"(\d{1,6})\s*(m|h|d)", text.strip())
+    if parts is None:
+        raise ValueError("should be a number with m, h or d behind it, such as 7d")
+    return timedelta(**{{"m": "minutes", "h": "hours", "d": "days"}[parts[2]]: int(parts[1])})
+
+
+def _time_zone(text: str) -> str:
+    try:
+        ZoneInfo(text)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ValueError("should be a time zone such as Asia/Ulaanbaatar") from None
+    return text
+
+
+WEBHOOK_SECRET_MIN = 32
+HttpUrl = Annotated[str, _url("http", "https")]
+PostgresUrl = Annotated[str, _url("postgresql", "postgres")]
+RedisUrl = Annotated[str, _url("redis", "rediss")]
+Positive = Annotated[float, Field(gt=0, le=86_400)]
+
+
+class TootsooEnv(StrEnum):
+    """Where this runs: embedded servers and the demo are refused in production."""
+
+    DEVELOPMENT = "development"
+    PRODUCTION = "production"
+
+
+class _Settings(BaseSettings):
+    """Each process loads the groups that it needs, so that a command asks for nothing it does not use."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the library's signature
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read the environment first, then `.env`, then the run file of embedded servers."""
+        return (init_settings, env_settings, dotenv_settings, _RunFileSource(settings_cls))
+
+
+class _RunFileSource(PydanticBaseSettingsSource):
+    """What `tootsoo up` leaves for the other commands of its folder."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002 - the library's signature
+        return self._env().get(field_name.upper()), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        env = self._env()
+        return {name: env[name.upper()] for name in self.settings_cls.model_fields if name.upper() in env}
+
+    @staticmethod
+    def _env() -> dict[str, str]:
+        running = runfile.read(Path.cwd())
+        return running.env if running else {}
+
+
+class CommonSettings(_Settings):
+    """What every command reads."""
+
+    tootsoo_env: TootsooEnv = TootsooEnv.DEVELOPMENT
+    log_format: Literal["json", "console"] = "json"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    timezone: Annotated[str, AfterValidator(_time_zone)] = "Asia/Ulaanbaatar"
+
+
+class DatabaseSettings(_Settings):
+    """Where what is true is kept."""
+
+    database_url: PostgresUrl
+    database_pool_size: Annotated[int, Field(ge=1, le=200)] = 20
+    qpay_env: Literal["sandbox", "production"] = "sandbox"
+
+
+class RedisSettings(_Settings):
+    """Where the doorbell hangs."""
+
+    redis_url: RedisUrl
+
+
+class CheckSettings(_Settings):
+    """When a gateway is asked, and asked again."""
+
+    check_spacing_s: Positive = 2.0
+    retry_base_s: Positive = 2.0
+    retry_max_s: Positive = 600.0
+
+
+class QPaySettings(_Settings):
+    """The account at QPay."""
+
+    qpay_base_url: HttpUrl
+    qpay_username: Annotated[str, Field(min_length=1, max_length=200)]
+    qpay_password: Annotated[SecretStr, Field(min_length=1, max_length=200)]
+    qpay_invoice_code: Annotated[str, Field(min_length=1, max_length=45)]
+    qpay_callback_url: Annotated[HttpUrl, AfterValidator(_callback_url)] | None = None
+    qpay_allow_partial: bool = False
+
+
+class WebSettings(_Settings):
+    """Where the web process listens, and what it is called from outside."""
+
+    public_url: Annotated[HttpUrl, AfterValidator(_callback_url)]
+    webhook_secret: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_webhook_secrets)]
+    qr_lifetime: Annotated[
+        timedelta, BeforeValidator(_lifetime), Field(ge=timedelta(minutes=5), le=timedelta(days=365))
+    ] = timedelta(days=7)
+
+
+class WorkerSettings(_Settings):
+    """How much a worker does at once."""
+
+    worker_threads: Annotated[int, Field(ge=1, le=100)] = 8
+
+
+class SimulatorSettings(_Settings):
+    """Whom the simulator knows: the account that the other processes use."""
+
+    qpay_username: str = "TEST_MERCHANT"
+    qpay_password: SecretStr = SecretStr("simulator-password")
+    qpay_invoice_code: str = "TEST_INVOICE"
+
+
+_Group = TypeVar("_Group", bound=_Settings)
+
+
+def load(group: type[_Group]) -> _Group:
+    """Read one group of settings from the environment, `.env` and the run file in the current folder.
+
+    Raises:
+        SettingsError: the first setting that is missing or wrong; its value is not repeated.
+
+    """
+    try:
+        return group()
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        raise SettingsError(_say(str(first["loc"][0]).upper(), first["type"], first["msg"])) from None
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
+
+
+def names_of_settings() -> set[str]:
+    """Return the name of every setting there is, as it stands in the environment."""
+    return {name.upper() for group in _Settings.__subclasses__() for name in group.model_fields}
+
+
+def secrets_in(*groups: object) -> list[str]:
+    """Return every secret in these groups of settings, passwords inside URLs included, to be kept out of logs."""
+    secrets: list[str] = []
+    for group in groups:
+        for value in vars(group).values():
+            for part in value if isinstance(value, tuple) else (value,):
+                if isinstance(part, SecretStr):
+                    secrets.append(part.get_secret_value())
+                elif isinstance(part, str) and "://" in part and (password := urlsplit(part).password):
+                    secrets += [password, unquote(password)]
+    return secrets
+
+
+def _say(name: str, kind: str, message: str) -> str:
+    if kind == "missing":
+        hint = MISSING.get(name, "see .env.example")
+        return f"{name} is missing: {hint}"
+    plain = re.sub(r"^(Value error, |Input )", "", message)
+    return f"{name} is wrong: it {plain}" if plain.startswith("should") else f"{name} is wrong: {plain}"
+
+
+MISSING = {
+    "DATABASE_URL": "it should be postgresql://user:password@host:5432/database. For embedded servers run: tootsoo up",
+    "REDIS_URL": "it should be redis://host:6379/0. For embedded servers run: tootsoo up",
+    "PUBLIC_URL": "it should be the https:// address at which the internet reaches the web process",
+    "WEBHOOK_SECRET": "it should be at least 32 random characters",
+    "QPAY_BASE_URL": "it should be https://merchant.qpay.mn, or https://merchant-sandbox.qpay.mn",
+    "QPAY_USERNAME": "it should be the client id that QPay gave you",
+    "QPAY_PASSWORD": "it should be the client secret that QPay gave you",
+    "QPAY_INVOICE_CODE": "it should be the invoice code that QPay gave you",
+}

@@ -1,0 +1,1 @@
+"""The web process: the HTTP API, the gateways' callbacks, and health."""

@@ -1,0 +1,26 @@
+"""The web application: routes, errors and limits put together."""
+
+from fastapi import FastAPI
+
+from worker.web import health, invoices, payments, webhooks
+from worker.web.errors import ErrorEnvelope, install_error_handlers
+from worker.web.limits import BodyLimit
+from worker.web.parts import WebParts
+
+
+def create_app(parts: WebParts) -> FastAPI:
+    """Make the application around its parts."""
+    app = FastAPI(
+        title="Tootsoo",
+        summary="Event-sourced payment reconciliation.",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json",
+        responses={401: {"model": ErrorEnvelope}},
+    )
+    app.state.parts = parts
+    app.add_middleware(BodyLimit)
+    install_error_handlers(app)
+    for module in (invoices, payments, webhooks, health):
+        app.include_router(module.router)
+    return app

@@ -1,0 +1,148 @@
+"""Errors as the API tells them: one envelope, a code, a sentence, and the field where one is to blame."""
+
+import psycopg
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from psycopg_pool import PoolTimeout
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from adapters.postgres.gateway_invoices import UnknownInvoiceError
+from adapters.postgres.invoices import AmountLockedError, InvoiceVoidError
+from domain.gateway import (
+    GatewayBusyError,
+    GatewayOutcomeUnknownError,
+    GatewayRefusedError,
+    GatewayUnauthorisedError,
+)
+from domain.invoice import InvalidInvoiceError
+from domain.pay_link import Refusal
+from worker.issue import PayLinkRefusedError
+
+BAD_REQUEST = 400
+"""What FastAPI raises for a body that its JSON reader gives up on: not UTF-8, or nested too deep."""
+
+log = structlog.get_logger()
+
+
+class ErrorBody(BaseModel):
+    """What is wrong."""
+
+    code: str
+    message: str
+    field: str | None = None
+
+
+class ErrorEnvelope(BaseModel):
+    """Every answer that is not a success."""
+
+    error: ErrorBody
+
+
+class ApiError(Exception):
+    """An answer that is not a success."""
+
+    def __init__(self, status: int, code: str, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.body = ErrorBody(code=code, message=message, field=field)
+
+
+def answer(error: ApiError, *, headers: dict[str, str] | None = None) -> JSONResponse:
+    """Make the response of an error."""
+    envelope = ErrorEnvelope(error=error.body)
+    return JSONResponse(envelope.model_dump(exclude_none=True), status_code=error.status, headers=headers)
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    """Answer every error in the one envelope; nobody sees a stack trace."""
+    app.add_exception_handler(ApiError, _api_error)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http_error)
+    for kind in (
+        InvalidInvoiceError,
+        UnknownInvoiceError,
+        AmountLockedError,
+        InvoiceVoidError,
+        PayLinkRefusedError,
+        GatewayRefusedError,
+        GatewayUnauthorisedError,
+        GatewayBusyError,
+        GatewayOutcomeUnknownError,
+    ):
+        app.add_exception_handler(kind, _known_error)
+    for down in (PoolTimeout, psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction):
+        app.add_exception_handler(down, _database_error)
+    app.add_exception_handler(Exception, _unknown_error)
+
+
+def _translate(error: Exception) -> ApiError:  # noqa: PLR0911 - one line an error
+    match error:
+        case InvalidInvoiceError():
+            return ApiError(422, "INVALID", error.message, field=error.field)
+        case UnknownInvoiceError():
+            return ApiError(404, "INVOICE_NOT_FOUND", "there is no invoice of that id")
+        case AmountLockedError():
+            return ApiError(409, "AMOUNT_LOCKED", "the invoice has been paid on; its amount can no longer change")
+        case InvoiceVoidError() | PayLinkRefusedError(why=Refusal.INVOICE_VOID):
+            return ApiError(409, "INVOICE_VOID", "the invoice is void")
+        case PayLinkRefusedError():
+            return ApiError(409, "NOTHING_OUTSTANDING", "nothing is left to be paid on this invoice")
+        case GatewayRefusedError():
+            return ApiError(502, "GATEWAY_REFUSED", f"the gateway refused: {error.code}: {error.message}")
+        case GatewayUnauthorisedError():
+            return ApiError(502, "GATEWAY_REFUSED", f"the gateway does not take our credentials: {error.message}")
+        case GatewayBusyError():
+            return ApiError(503, "GATEWAY_DOWN", f"the gateway cannot be asked now: {error.message}")
+        case GatewayOutcomeUnknownError():
+            return ApiError(504, "OUTCOME_UNKNOWN", f"nobody knows whether the gateway acted: {error.message}")
+        case _:
+            raise error
+
+
+async def _api_error(_: Request, error: Exception) -> Response:
+    if not isinstance(error, ApiError):
+        raise error
+    return answer(error)
+
+
+async def _known_error(_: Request, error: Exception) -> Response:
+    return answer(_translate(error))
+
+
+async def _invalid(_: Request, error: Exception) -> Response:
+    if not isinstance(error, RequestValidationError):
+        raise error
+    first = error.errors()[0]
+    if first["type"] == "json_invalid":
+        return answer(ApiError(422, "INVALID", "the body is not JSON", field="body"))
+    path = [str(part) for part in first["loc"] if part not in {"body", "query", "path"}]
+    message = str(first["msg"]).removeprefix("Value error, ")
+    return answer(ApiError(422, "INVALID", message, field=".".join(path) or "body"))
+
+
+async def _http_error(_: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    if error.status_code == BAD_REQUEST:
+        return answer(ApiError(422, "INVALID", "the body is not JSON that can be read", field="body"))
+    codes = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}
+    code = codes.get(error.status_code, "INVALID")
+    headers = dict(error.headers) if error.headers else None
+    return answer(ApiError(error.status_code, code, str(error.detail).lower()), headers=headers)
+
+
+async def _database_error(_: Request, error: Exception) -> Response:
+    log.error("database.unavailable", error=type(error).__name__)
+    return answer(
+        ApiError(503, "DATABASE_DOWN", "the database cannot be reached: try again"), headers={"Retry-After": "2"}
+    )
+
+
+async def _unknown_error(request: Request, error: Exception) -> Response:
+    route = request.scope.get("route")
+    log.error("web.broken", route=getattr(route, "path", None), exc_info=error)
+    return answer(ApiError(500, "INTERNAL", "something went wrong here; it was logged"))
