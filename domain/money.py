@@ -31,14 +31,14 @@ def money(amount: Decimal | int | str, *, currency: str) -> Money:
     if isinstance(amount, bool) or not isinstance(amount, Decimal | int | str):
         raise ValueError(f"an amount is a Decimal, an int or a str, not {type(amount).__name__}")
     try:
-        units = Decimal(amount)
-        made = Money(units, get_currency(currency))
+        units, known = Decimal(amount), get_currency(currency)
     except InvalidOperation:
         raise ValueError("not a number") from None
     except CurrencyDoesNotExist:
         raise ValueError("not an ISO 4217 currency") from None
-    if not units.is_finite() or abs(units) > MAX_AMOUNT:
+    if not units.is_finite() or not -MAX_AMOUNT <= units <= MAX_AMOUNT:
         raise ValueError(f"not a number within ±{MAX_AMOUNT:,}")
+    made = Money(units, known)
     minor_units(made)
     return made
 

@@ -3,12 +3,12 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime
 
+from domain.invoice import INVOICE_ID_PATTERN
 from worker.web.authentication import Caller
 from worker.web.errors import ErrorEnvelope
 from worker.web.parts import Parts
-from worker.web.shapes import PaymentsOut, payment_out
+from worker.web.shapes import PaymentsOut, TimeIn, payment_out
 
 router = APIRouter(prefix="/v2/payments", tags=["payments"])
 
@@ -22,10 +22,10 @@ def list_payments(
     *,
     parts: Parts,
     caller: Caller,  # noqa: ARG001 - a key is asked for
-    invoice: Annotated[str | None, Query(max_length=40)] = None,
-    occurred_from: Annotated[AwareDatetime | None, Query(alias="from")] = None,
-    occurred_to: Annotated[AwareDatetime | None, Query(alias="to")] = None,
-    gateway: Annotated[str | None, Query(max_length=40)] = None,
+    invoice: Annotated[str | None, Query(pattern=f"^{INVOICE_ID_PATTERN}$")] = None,
+    occurred_from: Annotated[TimeIn | None, Query(alias="from")] = None,
+    occurred_to: Annotated[TimeIn | None, Query(alias="to")] = None,
+    gateway: Annotated[str | None, Query(pattern="^[a-z_]{1,40}$")] = None,
     unmatched: Annotated[bool, Query(description="Only payments of no known invoice.")] = False,
     cursor: Cursor = "0",
 ) -> PaymentsOut:

@@ -1,12 +1,22 @@
 """The JSON of the API: what comes in, checked once, and what goes out."""
 
+import re
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated
 from uuid import UUID
 
 from moneyed import Money
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, StrictInt, StrictStr
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StrictStr,
+)
 from pydantic.alias_generators import to_camel
 
 from adapters.postgres.gateway_invoices import GatewayInvoice
@@ -24,13 +34,40 @@ def _rfc3339(time: datetime) -> str:
 Time = Annotated[datetime, PlainSerializer(_rfc3339, return_type=str, when_used="json")]
 
 
-def _no_control_characters(text: object) -> object:
-    if isinstance(text, str) and any(ord(character) < ord(" ") for character in text):
-        raise ValueError("must have no control characters")
+_DATE_AND_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ]")
+"""pydantic would take a bare number as well, and guess whether it counts seconds or milliseconds."""
+
+
+def _line(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("must be one line of printable characters")
     return text
 
 
-Line = Annotated[StrictStr, BeforeValidator(_no_control_characters)]
+def _time_text(given: object) -> object:
+    if not isinstance(given, str) or not _DATE_AND_TIME.match(given):
+        raise ValueError("must be a time such as 2026-11-22T04:30:00Z")
+    return given
+
+
+def _amount_text(given: object) -> object:
+    """Take an integer of whole units as well, but no fraction of JSON: it has been rounded already."""
+    return str(given) if isinstance(given, int) and not isinstance(given, bool) and abs(given) < INTEGER_MAX else given
+
+
+EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+"""A time outside is a mistake; and every time inside can be shown in every time zone."""
+
+INTEGER_MAX = 10**20
+"""Far above what is an amount; what is above is not turned into text."""
+
+Line = Annotated[StrictStr, AfterValidator(_line)]
+TimeIn = Annotated[AwareDatetime, Field(ge=EARLIEST, lt=LATEST), BeforeValidator(_time_text)]
+AmountText = Annotated[
+    StrictStr,
+    Field(pattern=r"^-?[0-9]{1,20}(\.[0-9]{1,20})?$"),
+    BeforeValidator(_amount_text, json_schema_input_type=int | str),
+]
 
 
 class Shape(BaseModel):
@@ -49,7 +86,7 @@ class MoneyOut(Shape):
 class MoneyIn(Shape):
     """An amount: a string, or an integer of whole tögrög. A JSON fraction is refused: it has been rounded already."""
 
-    amount: StrictInt | Annotated[StrictStr, Field(max_length=40)] = Field(examples=["1500000.00"])
+    amount: AmountText = Field(examples=["1500000.00"])
     currency: Annotated[StrictStr, Field(pattern="^[A-Z]{3}$")] = Field(examples=["MNT"])
 
 
@@ -59,7 +96,7 @@ class PutInvoice(Shape):
     amount: MoneyIn
     description: Annotated[Line, Field(min_length=1, max_length=255)]
     receiver_code: Annotated[Line, Field(min_length=1, max_length=45)] = "terminal"
-    due_at: AwareDatetime | None = None
+    due_at: TimeIn | None = None
 
     def terms(self) -> InvoiceTerms:
         """Return the terms of the invoice.
@@ -244,7 +281,8 @@ def _read_money(given: MoneyIn, *, field: str) -> Money:
     try:
         return money(given.amount, currency=given.currency)
     except ValueError as error:
-        raise InvalidInvoiceError(f"{field}.amount", str(error)) from None
+        part = "currency" if "currency" in str(error) else "amount"
+        raise InvalidInvoiceError(f"{field}.{part}", str(error)) from None
 
 
 def _money_out(amount_minor: int, currency: str) -> MoneyOut:
