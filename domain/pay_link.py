@@ -41,6 +41,18 @@ class LiveGatewayInvoice:
     """Issuing for longer than a create may take."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaidGatewayInvoice:
+    """A gateway invoice that its gateway does not cancel, because money has arrived on it."""
+
+    amount: Money
+    paid: Money
+    """What has been recorded as received on it."""
+    outstanding: Money
+    """What its invoice lacks, over all its QRs."""
+    expires_at: datetime
+
+
 class Refusal(StrEnum):
     """Why no QR is given."""
 
@@ -124,3 +136,26 @@ def plan_pay_link(balance: Balance, live: LiveGatewayInvoice | None, *, now: dat
             return Issue(outstanding)
         case _:
             assert_never(live.state)
+
+
+class AfterPaid(StrEnum):
+    """What becomes of a closing QR that its gateway calls paid, once what was paid on it has been recorded."""
+
+    SETTLED = "settled"
+    KEPT = "kept"
+    """It still collects exactly what is outstanding: give it again, for a second one beside it could be paid too."""
+    UNCLEAR = "unclear"
+    """The gateway calls it paid and shows no payment: nothing is done before it does."""
+
+
+def plan_after_paid(qr: PaidGatewayInvoice, *, now: datetime) -> AfterPaid:
+    """Decide what becomes of a QR that could not be cancelled. `now` is UTC.
+
+    Whether QPay cancels a partly paid invoice is unknown; where it does not, the rest can still be paid on it.
+    """
+    if qr.paid.amount <= 0:
+        return AfterPaid.UNCLEAR
+    left = qr.amount - qr.paid
+    if left.amount > 0 and left == qr.outstanding and qr.expires_at > now:
+        return AfterPaid.KEPT
+    return AfterPaid.SETTLED

@@ -1,36 +1,36 @@
 -- One QR at one gateway, and the request to check it.
 
 CREATE TABLE gateway_invoice (
-    id                 uuid PRIMARY KEY,
-    invoice_id         text COLLATE "C" NOT NULL REFERENCES invoice,
-    gateway            text COLLATE "C" NOT NULL,
-    generation         integer NOT NULL CHECK (generation >= 1),
-    number             text COLLATE "C" NOT NULL,
-    external_id        text COLLATE "C",
-    amount_minor       bigint NOT NULL CHECK (amount_minor > 0),
-    currency           text NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),
-    state              text NOT NULL CHECK (state IN (
-        'issuing', 'open', 'failed', 'settled', 'closing', 'superseded', 'cancelled', 'expired')),
-    qr_text            text,
-    qr_image           text,
-    short_url          text,
-    links              jsonb NOT NULL DEFAULT '[]',
-    issued_at          timestamptz NOT NULL,
-    expires_at         timestamptz NOT NULL,
-    issue_deadline     timestamptz NOT NULL,
-    requested          bigint NOT NULL DEFAULT 0,
-    served             bigint NOT NULL DEFAULT 0 CHECK (served <= requested),
-    request_source     text,
-    next_check_at      timestamptz,
-    rung_at            timestamptz,
-    checked_at         timestamptz,
-    lease_token        uuid,
-    lease_until        timestamptz,
-    attempts           integer NOT NULL DEFAULT 0,
-    failure_code       text,
-    last_error         text,
-    awaited_payment_id text,
-    awaited_rechecks   smallint NOT NULL DEFAULT 0,
+    id                  uuid PRIMARY KEY,
+    invoice_id          text COLLATE "C" NOT NULL REFERENCES invoice,
+    gateway             text COLLATE "C" NOT NULL,
+    generation          integer NOT NULL CHECK (generation >= 1),
+    number              text COLLATE "C" NOT NULL,
+    external_id         text COLLATE "C",
+    amount_minor        bigint NOT NULL CHECK (amount_minor > 0),
+    currency            text NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),
+    state               text NOT NULL CHECK (state IN (
+            'issuing', 'open', 'failed', 'settled', 'closing', 'superseded', 'cancelled', 'expired')),
+    qr_text             text,
+    qr_image            text,
+    short_url           text,
+    links               jsonb NOT NULL DEFAULT '[]',
+    issued_at           timestamptz NOT NULL,
+    expires_at          timestamptz NOT NULL,
+    issue_deadline      timestamptz NOT NULL,
+    requested           bigint NOT NULL DEFAULT 0,
+    served              bigint NOT NULL DEFAULT 0 CHECK (served <= requested),
+    request_source      text,
+    next_check_at       timestamptz,
+    rung_at             timestamptz,
+    checked_at          timestamptz,
+    lease_token         uuid,
+    lease_until         timestamptz,
+    attempts            integer NOT NULL DEFAULT 0,
+    failure_code        text,
+    last_error          text,
+    awaited_payment_ids text[] NOT NULL DEFAULT '{}',
+    awaited_rechecks    smallint NOT NULL DEFAULT 0,
     UNIQUE (invoice_id, gateway, generation),
     UNIQUE (gateway, number),
     UNIQUE (gateway, external_id),
@@ -68,7 +68,7 @@ COMMENT ON COLUMN gateway_invoice.lease_until IS 'When that check is taken for d
 COMMENT ON COLUMN gateway_invoice.attempts IS 'Checks begun since the last one that was finished.';
 COMMENT ON COLUMN gateway_invoice.failure_code IS 'The gateway''s code where it refused to create the QR.';
 COMMENT ON COLUMN gateway_invoice.last_error IS 'Why the create or the last check failed.';
-COMMENT ON COLUMN gateway_invoice.awaited_payment_id IS 'Named by a callback and not yet shown by the gateway: a hint to look again, never evidence.';
-COMMENT ON COLUMN gateway_invoice.awaited_rechecks IS 'How often it was looked for again.';
+COMMENT ON COLUMN gateway_invoice.awaited_payment_ids IS 'Named by callbacks and not yet shown by the gateway: a hint to look again, never evidence.';
+COMMENT ON COLUMN gateway_invoice.awaited_rechecks IS 'How often they were looked for again.';
 
 GRANT SELECT, INSERT, UPDATE ON gateway_invoice TO tootsoo_app;

@@ -23,6 +23,8 @@ class Switches:
     """Invoices come without a QR image."""
     check_rows_are_older: bool = False
     """payment/check answers in its older shape: numbers for amounts, and a payment_date."""
+    partly_paid_stays_open: bool = False
+    """An invoice that is partly paid is not cancelled but answers INVOICE_PAID. Nobody has seen which it is."""
 
 
 class World:

@@ -15,6 +15,8 @@ class Proxy:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._whole = threading.Event()
         self._whole.set()
+        self._flowing = threading.Event()
+        self._flowing.set()
         self._open: list[socket.socket] = []
         self._lock = threading.Lock()
         threading.Thread(target=self._accept, daemon=True).start()
@@ -33,7 +35,15 @@ class Proxy:
     def mend(self) -> None:
         self._whole.set()
 
+    def hold(self) -> None:
+        """Take connections, and let nothing through until it flows again."""
+        self._flowing.clear()
+
+    def flow(self) -> None:
+        self._flowing.set()
+
     def close(self) -> None:
+        self.flow()
         self.cut()
         _close(self._listener)
 
@@ -56,7 +66,25 @@ class Proxy:
         with self._lock:
             self._open += [client, server]
         for source, sink in ((client, server), (server, client)):
-            threading.Thread(target=_pump, args=(source, sink), daemon=True).start()
+            threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
+
+    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):  # one side went away, so the other does too
+            while data := source.recv(65_536):
+                self._flowing.wait()
+                sink.sendall(data)
+        _close(source)
+        _close(sink)
+
+
+@contextmanager
+def held(proxy: Proxy) -> Iterator[None]:
+    """Let nothing through for as long as the context lasts."""
+    proxy.hold()
+    try:
+        yield
+    finally:
+        proxy.flow()
 
 
 @contextmanager
@@ -66,14 +94,6 @@ def proxied(host: str, port: int) -> Iterator[Proxy]:
         yield proxy
     finally:
         proxy.close()
-
-
-def _pump(source: socket.socket, sink: socket.socket) -> None:
-    with contextlib.suppress(OSError):  # one side went away, so the other does too
-        while data := source.recv(65_536):
-            sink.sendall(data)
-    _close(source)
-    _close(sink)
 
 
 def _close(connection: socket.socket) -> None:

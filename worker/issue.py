@@ -19,7 +19,16 @@ from domain.gateway import (
     InvoiceToIssue,
     PaymentGateway,
 )
-from domain.pay_link import AwaitIssue, Close, GatewayInvoiceState, GiveAgain, Refusal, Refuse
+from domain.pay_link import (
+    AfterPaid,
+    AwaitIssue,
+    Close,
+    GatewayInvoiceState,
+    GiveAgain,
+    Refusal,
+    Refuse,
+    plan_after_paid,
+)
 from domain.payment_event import Source
 from worker.clock import Clock
 from worker.ring import Ring
@@ -33,9 +42,12 @@ ISSUE_DEADLINE_S = 60.0
 AWAIT_S = 12.0
 """How long a second request waits for the first one's QR: longer than a create may take."""
 
+SETTLE_S = 6.0
+"""How long a request waits for the check of a QR that has just been paid: spacing, and most checks."""
+
 _LOOK_EVERY_S = 0.1
-_MAX_STEPS = 6
-"""Await or close, settle, close again, issue: a plan that needs more steps than this is going in circles."""
+_MAX_STEPS = 8
+"""Await, close, create, give: an invoice that needs more steps than this, twice over, keeps changing under us."""
 
 
 class PayLinkRefusedError(Exception):
@@ -90,14 +102,16 @@ class Issue:
                     case AwaitIssue(id=awaited):
                         self._await_issue(awaited)
                     case Close(id=closing):
-                        self._close(closing)
+                        if not self._close(closing):
+                            return self._gateway_invoices.read(closing)
                     case Intent():
-                        return self._create(step, gateway=gateway)
+                        # Planned once more afterwards: the invoice may have changed while the gateway was asked.
+                        self._create(step, gateway=gateway)
                     case _:
                         assert_never(step)
             raise GatewayOutcomeUnknownError("the invoice's QRs keep changing: ask again")
 
-    def _create(self, intent: Intent, *, gateway: str) -> GatewayInvoice:
+    def _create(self, intent: Intent, *, gateway: str) -> None:
         invoice = InvoiceToIssue(
             number=intent.number,
             amount=intent.amount,
@@ -113,12 +127,12 @@ class Issue:
                 log.warning("pay_link.failed", error=type(error).__name__, message=error.message)
                 self._write_failure(intent, error)
                 raise
-            if not self._gateway_invoices.mark_open(intent.id, issued=issued):
+            opened = self._gateway_invoices.mark_open(intent.id, issued=issued)
+            if opened is None:
                 raise GatewayOutcomeUnknownError("the answer came after the create was given up")
             log.info("pay_link.issued", generation=intent.generation, amount=str(intent.amount.amount))
-            # A callback that came before the answer was saved could not be checked yet.
-            self._ring(intent.id, 0.0)
-        return self._gateway_invoices.read(intent.id)
+            if opened.check_requested:
+                self._ring(intent.id, 0.0)
 
     def _write_failure(self, intent: Intent, error: GatewayError) -> None:
         """Free the way for a next create where this one certainly made nothing; else leave it until its deadline."""
@@ -144,23 +158,47 @@ class Issue:
             time.sleep(_LOOK_EVERY_S)
         raise GatewayOutcomeUnknownError("a create of this QR has not been answered yet")
 
-    def _close(self, gateway_invoice_id: UUID) -> None:
+    def _close(self, gateway_invoice_id: UUID) -> bool:
+        """Make a QR unpayable; False when the gateway keeps it open because a part of it has been paid.
+
+        What has been paid on it is recorded before anything more is asked for.
+        """
         closing = self._gateway_invoices.read(gateway_invoice_id)
         if closing.external_id is None:
             raise LookupError(f"gateway invoice {gateway_invoice_id} is closing and was never open")
-        match self._gateways[closing.gateway].cancel(closing.external_id):
+        outcome = self._gateways[closing.gateway].cancel(closing.external_id)
+        log.info("pay_link.closing", gateway_invoice=str(gateway_invoice_id), outcome=outcome)
+        match outcome:
             case CancelOutcome.CANCELLED:
-                state = GatewayInvoiceState.SUPERSEDED
+                self._gateway_invoices.mark_closed(gateway_invoice_id, state=GatewayInvoiceState.SUPERSEDED)
+                return True
             case CancelOutcome.PAID:
                 self._settle_now(gateway_invoice_id)
-                state = GatewayInvoiceState.SETTLED
-            case outcome:
+                return self._end_paid(gateway_invoice_id)
+            case _:
                 assert_never(outcome)
-        self._gateway_invoices.mark_closed(gateway_invoice_id, state=state)
-        log.info("pay_link.closed", gateway_invoice=str(gateway_invoice_id), state=state)
+
+    def _end_paid(self, gateway_invoice_id: UUID) -> bool:
+        paid = self._gateway_invoices.read_paid(gateway_invoice_id)
+        match plan_after_paid(paid, now=self._clock()):
+            case AfterPaid.SETTLED:
+                self._gateway_invoices.mark_closed(gateway_invoice_id, state=GatewayInvoiceState.SETTLED)
+                return True
+            case AfterPaid.KEPT:
+                return False
+            case AfterPaid.UNCLEAR:
+                raise GatewayOutcomeUnknownError("the gateway calls the QR paid and shows no payment yet: ask again")
+            case never:
+                assert_never(never)
 
     def _settle_now(self, gateway_invoice_id: UUID) -> None:
-        """Record what was paid before anything more is asked for; if that cannot be done now, say so."""
-        self._check_requests.request(gateway_invoice_id, source=Source.COMMAND)
-        if self._settle(gateway_invoice_id) is not Settled.CHECKED:
-            raise GatewayOutcomeUnknownError("the QR has just been paid and the payment is being looked up: ask again")
+        """Have a check answered that begins from now on, by us or by a worker; if that cannot be done, say so."""
+        request = self._check_requests.request(gateway_invoice_id, source=Source.COMMAND)
+        if request is None:
+            raise LookupError(f"no gateway invoice {gateway_invoice_id}")
+        until = time.monotonic() + SETTLE_S
+        while not self._check_requests.has_served(gateway_invoice_id, requested=request.requested):
+            failed = self._settle(gateway_invoice_id) is Settled.FAILED
+            if failed or time.monotonic() > until:
+                raise GatewayOutcomeUnknownError("a payment on the QR is being looked up: ask again")
+            time.sleep(_LOOK_EVERY_S)

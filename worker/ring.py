@@ -16,19 +16,19 @@ Ring = Callable[[UUID, float], None]
 PAGE = 500
 """Rung in one statement: large enough to catch up quickly, small enough to hold its locks for milliseconds."""
 
-MAX_PAGES = 20
-"""At most this many pages a tick; the rest is rung at the next."""
+WAITING_MAX = 10_000
+"""No more is rung while so many messages wait: without workers they would pile up in Redis, all saying the same."""
 
 
 def ring_due(check_requests: CheckRequests, doorbell: Doorbell) -> int:
-    """Ring for what is due and return how much that was.
+    """Ring for what is due and return how much that was; nothing, while workers have enough to do.
 
     Raises:
         DoorbellError: Redis did not take a message; what was not rung is due again in seconds.
 
     """
     rung = 0
-    for _ in range(MAX_PAGES):
+    for _ in range(max(0, WAITING_MAX - doorbell.waiting()) // PAGE):
         due = check_requests.ring_due(page=PAGE)
         doorbell.ring(due)
         rung += len(due)

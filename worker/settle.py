@@ -3,6 +3,7 @@
 import random
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import TypeGuard
 from uuid import UUID, uuid4
 
 import structlog
@@ -18,6 +19,8 @@ from domain.gateway import (
     GatewayOutcomeUnknownError,
     PaymentGateway,
     PaymentRow,
+    RowStatus,
+    UnreadableRow,
 )
 from domain.reconciler import CheckedInvoice, Decision, Discrepancy, reconcile
 from worker.clock import Clock
@@ -89,7 +92,7 @@ class Settle:
             source=check.source,
         )
         decision = reconcile(answer, checked=checked, seen_at=seen_at)
-        seen = {row.payment_id for row in answer.rows if isinstance(row, PaymentRow)}
+        seen = {row.payment_id for row in answer.rows if _has_outcome(row)}
         asked_again_in_s: float | None = None
 
         def finish(connection: Connection) -> None:
@@ -112,6 +115,11 @@ class Settle:
         )
         self._check_requests.fail(check, delay_s=delay_s, error=f"{type(error).__name__}: {error.message}")
         log.warning("check.failed", error=type(error).__name__, message=error.message, retry_in_s=round(delay_s, 1))
+
+
+def _has_outcome(row: PaymentRow | UnreadableRow) -> TypeGuard[PaymentRow]:
+    """Tell whether a payment has come to something; one that is still NEW is worth another look."""
+    return isinstance(row, PaymentRow) and row.status is not RowStatus.NEW
 
 
 def _tell(decision: Decision, appended: Appended, *, rows: int) -> None:

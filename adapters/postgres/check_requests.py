@@ -16,6 +16,8 @@ _queries = load_queries("check_requests")
 class Requested:
     """A check request that was written down."""
 
+    requested: int
+    """Its number among the requests for this gateway invoice."""
     invoice_id: str
     gateway: str
     generation: int
@@ -89,7 +91,7 @@ class CheckRequests:
     def finish(self, connection: Connection, check: ClaimedCheck, *, seen_payment_ids: Collection[str]) -> float | None:
         """Write, in the caller's transaction, that the check was made; nothing when the lease was no longer its own.
 
-        `seen_payment_ids` are all the payments in the gateway's answer, whatever their status. Returns in how many
+        `seen_payment_ids` are the payments whose outcome is in the gateway's answer. Returns in how many
         seconds a worker should be woken for what was asked meanwhile; None when nothing was.
         """
         row = _queries.finish_check(
@@ -102,6 +104,11 @@ class CheckRequests:
             recheck_after_s=list(RECHECK_AFTER_S),
         )
         return row["wait_s"] if row is not None and row["rings"] else None
+
+    def has_served(self, gateway_invoice_id: UUID, *, requested: int) -> bool:
+        """Tell whether a finished check has answered the request of this number."""
+        with self._pool.connection() as connection:
+            return bool(_queries.has_served(connection, id=gateway_invoice_id, requested=requested))
 
     def fail(self, check: ClaimedCheck, *, delay_s: float, error: str) -> bool:
         """Write that the check failed and is tried again after `delay_s`; False when the lease was not its own."""

@@ -22,6 +22,7 @@ from domain.pay_link import (
     GiveUp,
     Issue,
     LiveGatewayInvoice,
+    PaidGatewayInvoice,
     Refuse,
     plan_pay_link,
 )
@@ -65,6 +66,14 @@ class GatewayInvoice:
     expires_at: datetime
     failure_code: str | None
     last_error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """A QR that can be shown."""
+
+    check_requested: bool
+    """A callback came before the QR was saved, and could not be looked into yet."""
 
 
 Step = Refuse | GiveAgain | AwaitIssue | Close | Intent
@@ -111,11 +120,11 @@ class GatewayInvoices:
                     case _:
                         assert_never(plan)
 
-    def mark_open(self, gateway_invoice_id: UUID, *, issued: IssuedInvoice) -> bool:
-        """Save what the gateway answered to the create; False when it had been given up meanwhile."""
+    def mark_open(self, gateway_invoice_id: UUID, *, issued: IssuedInvoice) -> Opened | None:
+        """Save what the gateway answered to the create; None when it had been given up meanwhile."""
         links = json.dumps([asdict(link) for link in issued.links], ensure_ascii=False)
         with self._pool.connection() as connection:
-            saved: int = _queries.mark_open(
+            row: Row | None = _queries.mark_open(
                 connection,
                 id=gateway_invoice_id,
                 external_id=issued.external_id,
@@ -124,7 +133,7 @@ class GatewayInvoices:
                 short_url=issued.short_url,
                 links=links,
             )
-        return saved == 1
+        return Opened(**row) if row else None
 
     def mark_failed(self, gateway_invoice_id: UUID, *, failure_code: str | None, error: str) -> None:
         """Write that the QR was certainly not created; `failure_code` is the gateway's, where it refused."""
@@ -135,6 +144,18 @@ class GatewayInvoices:
         """Write how the closing of a QR ended; nothing happens to one that is not closing."""
         with self._pool.connection() as connection:
             _queries.mark_closed(connection, id=gateway_invoice_id, state=state.value)
+
+    def read_paid(self, gateway_invoice_id: UUID) -> PaidGatewayInvoice:
+        """Read what has been paid on a QR and what its invoice still lacks."""
+        with self._pool.connection() as connection:
+            row: Row = _queries.read_paid(connection, id=gateway_invoice_id)
+        currency = row["currency"]
+        return PaidGatewayInvoice(
+            amount=from_minor_units(row["amount_minor"], currency=currency),
+            paid=from_minor_units(row["paid_minor"], currency=currency),
+            outstanding=from_minor_units(row["outstanding_minor"], currency=currency),
+            expires_at=row["expires_at"],
+        )
 
     def read(self, gateway_invoice_id: UUID) -> GatewayInvoice:
         """Read one gateway invoice.

@@ -46,7 +46,7 @@ class GatewayInvoiceSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InvoiceRecord:
-    """An invoice as it stands, with the balance that the projection holds and its QRs, oldest first. Times are UTC."""
+    """An invoice as it stands, with its projected balance and its QRs by gateway and generation. Times are UTC."""
 
     id: str
     description: str

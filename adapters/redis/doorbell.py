@@ -79,6 +79,18 @@ class Doorbell:
             except (redis.RedisError, OSError) as error:
                 raise DoorbellError(f"Redis did not take a message: {type(error).__name__}") from error
 
+    def waiting(self) -> int:
+        """Count the messages that no worker has finished yet.
+
+        Raises:
+            DoorbellError: Redis does not answer.
+
+        """
+        try:
+            return int(self._broker.do_qsize(SETTLE_QUEUE))
+        except (redis.RedisError, OSError) as error:
+            raise DoorbellError(f"Redis does not answer: {type(error).__name__}") from error
+
     def ping(self) -> None:
         """Ask Redis for a sign of life.
 

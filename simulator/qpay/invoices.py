@@ -57,13 +57,13 @@ async def get_invoice(request: Request, invoice_id: str, merchant: LoggedIn) -> 
 
 @router.delete("/invoice/{invoice_id}")
 async def cancel_invoice(request: Request, invoice_id: str, merchant: LoggedIn) -> JSONResponse:
-    """Cancel an invoice on which nothing has been paid."""
+    """Cancel an invoice that has not been paid, or not wholly; whether QPay cancels a partly paid one is a switch."""
     world = world_of(request)
     with world.book.lock:
         invoice = own_invoice(world, merchant, invoice_id)
         if invoice.canceled_at is not None:
             raise QPayError.refused(400, "INVOICE_ALREADY_CANCELED", "Нэхэмжлэл цуцлагдсан байна.")
-        if world.book.paid_total(invoice) > 0:
+        if world.book.paid_total(invoice) >= (1 if world.switches.partly_paid_stays_open else invoice.amount):
             raise QPayError.refused(400, "INVOICE_PAID", "Нэхэмжлэл төлөгдсөн байна.")
         world.book.cancel(invoice, now=world.clock())
     log.info("simulator.invoice_canceled", invoice_id=invoice_id, number=invoice.number)

@@ -8,6 +8,7 @@ import pytest
 from domain.balance import Balance
 from domain.money import money
 from domain.pay_link import (
+    AfterPaid,
     AwaitIssue,
     Close,
     GatewayInvoiceState,
@@ -15,9 +16,11 @@ from domain.pay_link import (
     GiveUp,
     Issue,
     LiveGatewayInvoice,
+    PaidGatewayInvoice,
     PayLinkPlan,
     Refusal,
     Refuse,
+    plan_after_paid,
     plan_pay_link,
 )
 from tests.domain.samples import NOON
@@ -74,3 +77,27 @@ def test_the_next_step_follows_from_what_is_outstanding_and_what_is_live(
     balance: Balance, existing: LiveGatewayInvoice | None, plan: PayLinkPlan
 ) -> None:
     assert plan_pay_link(balance, existing, now=NOON) == plan
+
+
+@pytest.mark.parametrize(
+    ("amount", "paid", "outstanding", "hours", "then"),
+    [
+        ("100", "100", "0", 1, AfterPaid.SETTLED),
+        ("100", "30", "70", 1, AfterPaid.KEPT),
+        ("100", "30", "70", -1, AfterPaid.SETTLED),
+        ("100", "30", "50", 1, AfterPaid.SETTLED),
+        ("100", "0", "100", 1, AfterPaid.UNCLEAR),
+        ("100", "130", "0", 1, AfterPaid.SETTLED),
+    ],
+)
+def test_a_qr_that_cannot_be_cancelled_is_settled_unless_it_still_collects_just_what_is_missing(
+    amount: str, paid: str, outstanding: str, hours: int, then: AfterPaid
+) -> None:
+    qr = PaidGatewayInvoice(
+        amount=money(amount, currency="MNT"),
+        paid=money(paid, currency="MNT"),
+        outstanding=money(outstanding, currency="MNT"),
+        expires_at=NOON + timedelta(hours=hours),
+    )
+
+    assert plan_after_paid(qr, now=NOON) is then

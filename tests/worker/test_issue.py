@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from simulator.world import Switches
+from tests.proxy import held
 from tests.worker.conftest import MERCHANT, Stack, wait_until
 
 
@@ -84,6 +85,39 @@ def test_what_is_left_after_a_part_payment_gets_a_qr_of_its_own(stack: Stack) ->
     assert stack.pay_link().json()["amount"]["amount"] == "70000.00"
     stack.pay("order-1-g2")
     wait_until(lambda: stack.invoice()["balance"]["status"] == "paid")
+
+
+@pytest.mark.usefixtures("working")
+@pytest.mark.parametrize("switches", [Switches(partly_paid_stays_open=True)])
+def test_a_partly_paid_qr_that_the_gateway_keeps_open_is_given_again_and_none_is_made_beside_it(stack: Stack) -> None:
+    stack.put(amount=100_000)
+    first = stack.pay_link().json()
+    stack.pay(amount=30_000)
+    wait_until(lambda: stack.invoice()["balance"]["status"] == "partially_paid")
+
+    again = stack.pay_link()
+    stack.pay()
+    wait_until(lambda: stack.invoice()["balance"]["status"] == "paid")
+
+    assert (again.status_code, again.json()["gatewayInvoiceId"]) == (200, first["gatewayInvoiceId"])
+    assert stack.creates() == 1
+    assert [one["state"] for one in stack.invoice()["gatewayInvoices"]] == ["settled"]
+
+
+def test_an_amount_that_changes_while_the_qr_is_created_gets_a_qr_of_its_own(stack: Stack) -> None:
+    stack.put("order-0")
+    stack.pay_link("order-0")
+    stack.put(amount=100_000)
+    with ThreadPoolExecutor(max_workers=1) as threads:
+        with held(stack.gateway):
+            asked = threads.submit(stack.pay_link)
+            wait_until(lambda: [one["state"] for one in stack.invoice()["gatewayInvoices"]] == ["issuing"])
+            stack.put(amount=80_000)
+        link = asked.result().json()
+
+    assert link["amount"]["amount"] == "80000.00"
+    states = {one["generation"]: one["state"] for one in stack.invoice()["gatewayInvoices"]}
+    assert states == {1: "superseded", 2: "open"}
 
 
 @pytest.mark.usefixtures("working")

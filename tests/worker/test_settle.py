@@ -2,19 +2,21 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from uuid import UUID
 
 import pytest
 
+from adapters.redis.doorbell import Doorbell, open_broker
 from domain.payment_event import Source
 from tests.worker.conftest import Stack, wait_until
+from worker.ring import ring_due
 from worker.settle import Settled
-
-pytestmark = pytest.mark.usefixtures("working")
 
 Ring = Callable[[], int]
 
 
+@pytest.mark.usefixtures("working")
 def test_a_payment_is_on_its_invoice_moments_after_its_callback(stack: Stack) -> None:
     stack.put(amount=1_500_000)
     stack.pay_link()
@@ -29,6 +31,7 @@ def test_a_payment_is_on_its_invoice_moments_after_its_callback(stack: Stack) ->
     assert stack.invoice()["gatewayInvoices"][0]["state"] == "settled"
 
 
+@pytest.mark.usefixtures("working")
 @pytest.mark.parametrize("spacing_s", [2.0])
 def test_a_hundred_callbacks_at_once_cost_two_checks_at_most_and_make_one_event(stack: Stack) -> None:
     stack.put()
@@ -43,6 +46,7 @@ def test_a_hundred_callbacks_at_once_cost_two_checks_at_most_and_make_one_event(
     assert len(stack.payments()) == 1
 
 
+@pytest.mark.usefixtures("working")
 def test_two_parts_sum(stack: Stack) -> None:
     stack.put(amount=90_000)
     stack.pay_link()
@@ -56,6 +60,7 @@ def test_two_parts_sum(stack: Stack) -> None:
     assert stack.creates() == 1
 
 
+@pytest.mark.usefixtures("working")
 def test_a_hundred_settles_of_one_payment_at_once_make_one_event(stack: Stack) -> None:
     stack.put()
     qr = UUID(stack.pay_link().json()["gatewayInvoiceId"])
@@ -74,6 +79,7 @@ def test_a_hundred_settles_of_one_payment_at_once_make_one_event(stack: Stack) -
     assert stack.invoice()["balance"]["received"]["amount"] == "1500000.00"
 
 
+@pytest.mark.usefixtures("working")
 def test_what_a_callback_says_reaches_no_event(stack: Stack) -> None:
     stack.put()
     path = stack.callback_path(stack.pay_link().json()["gatewayInvoiceId"])
@@ -87,6 +93,7 @@ def test_what_a_callback_says_reaches_no_event(stack: Stack) -> None:
     assert "666000666000666" not in str(stack.payments())
 
 
+@pytest.mark.usefixtures("working")
 def test_a_callback_that_nobody_was_woken_for_is_settled_by_the_scheduler(stack: Stack, working: Ring) -> None:
     stack.put()
     path = stack.callback_path(stack.pay_link().json()["gatewayInvoiceId"])
@@ -100,6 +107,7 @@ def test_a_callback_that_nobody_was_woken_for_is_settled_by_the_scheduler(stack:
     wait_until(lambda: _ring(working) and stack.invoice()["balance"]["status"] == "paid", within_s=25)
 
 
+@pytest.mark.usefixtures("working")
 def test_a_gateway_that_is_down_is_asked_again_until_it_answers(stack: Stack, working: Ring) -> None:
     stack.put()
     stack.pay_link()
@@ -112,6 +120,52 @@ def test_a_gateway_that_is_down_is_asked_again_until_it_answers(stack: Stack, wo
     assert stack.payments() == []
     stack.gateway.mend()
     wait_until(lambda: _ring(working) and stack.invoice()["balance"]["status"] == "paid")
+
+
+def test_messages_do_not_pile_up_while_no_worker_takes_them(
+    stack: Stack, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.ring.WAITING_MAX", 3)
+    monkeypatch.setattr("worker.ring.PAGE", 1)
+    doorbell = Doorbell(open_broker(redis_url, timeout_s=5))
+    requests = stack.parts.check_requests
+    for number in range(5):
+        stack.put(f"order-{number}")
+        qr = UUID(stack.pay_link(f"order-{number}").json()["gatewayInvoiceId"])
+        requests.request(qr, source=Source.CALLBACK)
+    _forget_ringing(stack)
+
+    assert [ring_due(requests, doorbell) for _ in range(3)] == [3, 0, 0]
+
+
+@pytest.mark.usefixtures("working")
+def test_payments_are_read_page_by_page_each_once(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worker.web.payments.PAGE", 2)
+    stack.put(amount=50_000)
+    stack.pay_link()
+    for part in range(1, 6):
+        stack.pay(amount=10_000)
+        wait_until(partial(_has_payments, stack, part))
+
+    pages, cursor = [], "0"
+    while cursor is not None:
+        page = stack.api.get("/v2/payments", params={"cursor": cursor, "gateway": "qpay"}).json()
+        pages.append([payment["paymentId"] for payment in page["payments"]])
+        cursor = page["next"]
+
+    assert [len(page) for page in pages] == [2, 2, 1]
+    assert len({payment_id for page in pages for payment_id in page}) == 5
+    assert stack.api.get("/v2/payments", params={"unmatched": "true"}).json() == {"payments": [], "next": None}
+    assert stack.api.get("/v2/payments", params={"to": "2020-01-01T00:00:00Z"}).json()["payments"] == []
+
+
+def _forget_ringing(stack: Stack) -> None:
+    with stack.parts.ledger._pool.connection() as connection:  # noqa: SLF001 - a look behind the API
+        connection.execute("UPDATE gateway_invoice SET rung_at = NULL")
+
+
+def _has_payments(stack: Stack, count: int) -> bool:
+    return bool(stack.invoice()["balance"]["payments"] == count)
 
 
 def _ring(ring: Ring) -> bool:

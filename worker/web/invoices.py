@@ -1,8 +1,10 @@
 """Routes of invoices: put one, read it, and get a QR for what is outstanding."""
 
+from functools import partial
 from typing import Annotated
 
 import structlog
+from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Path, Response
 
 from adapters.postgres.gateway_invoices import UnknownInvoiceError
@@ -14,6 +16,9 @@ from worker.web.parts import Parts, WebParts
 from worker.web.shapes import AskPayLink, InvoiceOut, PayLinkOut, PutInvoice, invoice_out, pay_link_out
 
 log = structlog.get_logger()
+
+_PAY_LINK_THREADS = CapacityLimiter(32)
+"""Pay-links wait for gateways, so they have threads of their own: a slow gateway must not keep callbacks waiting."""
 
 router = APIRouter(prefix="/v2/invoices", tags=["invoices"])
 
@@ -40,13 +45,14 @@ def get_invoice(id: InvoiceId, parts: Parts, caller: Caller) -> InvoiceOut:  # n
 
 
 @router.post("/{id}/pay-link", responses={code: {"model": ErrorEnvelope} for code in (404, 409, 422, 502, 503, 504)})
-def ask_pay_link(id: InvoiceId, body: AskPayLink, parts: Parts, caller: Caller) -> PayLinkOut:  # noqa: A002, ARG001 - the path's name; a key is asked for
+async def ask_pay_link(id: InvoiceId, body: AskPayLink, parts: Parts, caller: Caller) -> PayLinkOut:  # noqa: A002, ARG001 - the path's name; a key is asked for
     """Get a QR for what is outstanding: the open one, or a new one in place of one that is no longer right."""
     invoice_id = require_invoice_id(id)
     if body.gateway not in parts.gateways:
         known = ", ".join(sorted(parts.gateways))
         raise ApiError(404, "UNKNOWN_GATEWAY", f"the gateways here are: {known}", field="gateway")
-    return pay_link_out(parts.issue(invoice_id, gateway=body.gateway))
+    issue = partial(parts.issue, invoice_id, gateway=body.gateway)
+    return pay_link_out(await to_thread.run_sync(issue, limiter=_PAY_LINK_THREADS))
 
 
 def _read(parts: WebParts, invoice_id: str) -> InvoiceOut:

@@ -1,16 +1,19 @@
 -- Check requests: columns of gateway_invoice. Leases, spacing and back-off use PostgreSQL's clock.
 
 -- name: request_check(id, source, awaited_payment_id, spacing_s, ring_again_s)^
--- Ask for a check of one gateway invoice. While a failed one waits for its next attempt the wait stays as it is.
+-- Ask for a check of one gateway invoice; the last ten payments that callbacks named are awaited. While a failed one waits for its next attempt the wait stays as it is.
 -- "rings" tells whether a worker should be woken, "wait_s" in how long: not while a check runs or a failed one waits, and
 -- not when one was woken a moment ago.
 UPDATE gateway_invoice SET
     requested = requested + 1,
     request_source = :source,
-    awaited_payment_id = coalesce(:awaited_payment_id::text, awaited_payment_id),
+    awaited_payment_ids = CASE
+        WHEN :awaited_payment_id::text IS NULL OR :awaited_payment_id = ANY (awaited_payment_ids) THEN awaited_payment_ids
+        ELSE (awaited_payment_ids || :awaited_payment_id::text)[greatest(1, cardinality(awaited_payment_ids) - 8):]
+    END,
     awaited_rechecks = CASE
-        WHEN :awaited_payment_id::text IS DISTINCT FROM awaited_payment_id AND :awaited_payment_id::text IS NOT NULL THEN 0
-        ELSE awaited_rechecks
+        WHEN :awaited_payment_id::text IS NULL OR :awaited_payment_id = ANY (awaited_payment_ids) THEN awaited_rechecks
+        ELSE 0
     END,
     next_check_at = CASE
         WHEN requested > served AND attempts > 0 THEN next_check_at
@@ -24,7 +27,7 @@ UPDATE gateway_invoice SET
         ELSE now()
     END
 WHERE id = :id
-RETURNING invoice_id, gateway, generation, rung_at IS NOT DISTINCT FROM now() AS rings,
+RETURNING requested, invoice_id, gateway, generation, rung_at IS NOT DISTINCT FROM now() AS rings,
     greatest(0, extract(epoch FROM next_check_at - now()))::float8 AS wait_s;
 
 -- name: claim_check(id, lease_token, lease_s)^
@@ -40,7 +43,7 @@ WHERE id = :id
     AND next_check_at <= now()
     AND (lease_until IS NULL OR lease_until <= now())
 RETURNING id, invoice_id, gateway, generation, external_id, amount_minor, currency,
-    requested, request_source, attempts, awaited_payment_id;
+    requested, request_source, attempts;
 
 -- name: finish_check(id, lease_token, claimed, seen_payment_ids, spacing_s, recheck_after_s)^
 -- Write that a check was made, if the lease is still its own. What a callback named and the gateway does not show yet
@@ -48,12 +51,15 @@ RETURNING id, invoice_id, gateway, generation, external_id, amount_minor, curren
 WITH held AS (
     SELECT id,
         requested > :claimed AS asked_again,
-        awaited_payment_id IS NOT NULL
-            AND awaited_payment_id <> ALL (:seen_payment_ids::text[])
-            AND awaited_rechecks < cardinality(:recheck_after_s::float8[]) AS still_awaited
+        awaited_rechecks < cardinality(:recheck_after_s::float8[]) AS may_recheck,
+        ARRAY(SELECT unnest(awaited_payment_ids) EXCEPT SELECT unnest(:seen_payment_ids::text[])) AS missing
     FROM gateway_invoice
     WHERE id = :id AND lease_token = :lease_token
     FOR UPDATE
+),
+told AS (
+    SELECT id, asked_again, missing, may_recheck AND missing <> '{}' AS still_awaited
+    FROM held
 )
 UPDATE gateway_invoice AS g SET
     served = :claimed,
@@ -67,15 +73,21 @@ UPDATE gateway_invoice AS g SET
         WHEN asked_again THEN g.checked_at + :spacing_s * interval '1 second'
         WHEN still_awaited THEN now() + (:recheck_after_s::float8[])[g.awaited_rechecks + 1] * interval '1 second'
     END,
-    awaited_payment_id = CASE WHEN still_awaited THEN g.awaited_payment_id END,
+    awaited_payment_ids = CASE WHEN still_awaited THEN missing ELSE '{}' END,
     awaited_rechecks = CASE
         WHEN NOT still_awaited THEN 0
         WHEN asked_again THEN g.awaited_rechecks
         ELSE g.awaited_rechecks + 1
     END
-FROM held
-WHERE g.id = held.id
+FROM told
+WHERE g.id = told.id
 RETURNING asked_again AS rings, greatest(0, extract(epoch FROM g.next_check_at - now()))::float8 AS wait_s;
+
+-- name: has_served(id, requested)$
+-- Tell whether a check has answered the given request.
+SELECT served >= :requested
+FROM gateway_invoice
+WHERE id = :id;
 
 -- name: fail_check(id, lease_token, delay_s, error)!
 -- Write that a check failed and when to try again, if the lease is still its own.

@@ -28,12 +28,13 @@ VALUES (
     now() + :deadline_s * interval '1 second'
 );
 
--- name: mark_open(id, external_id, qr_text, qr_image, short_url, links)!
--- Save what the gateway answered to a create that was not given up.
+-- name: mark_open(id, external_id, qr_text, qr_image, short_url, links)^
+-- Save what the gateway answered to a create that was not given up; tell whether a callback was faster.
 UPDATE gateway_invoice SET
     state = 'open', external_id = :external_id, qr_text = :qr_text, qr_image = :qr_image, short_url = :short_url,
     links = :links::jsonb
-WHERE id = :id AND state = 'issuing';
+WHERE id = :id AND state = 'issuing'
+RETURNING requested > served AS check_requested;
 
 -- name: mark_failed(id, failure_code, error)!
 -- Write that a QR was not created, or is given up.
@@ -49,6 +50,15 @@ WHERE id = :id AND state = 'open';
 -- Write how the closing of a QR ended.
 UPDATE gateway_invoice SET state = :state
 WHERE id = :id AND state = 'closing';
+
+-- name: read_paid(id)^
+-- Read what has been paid on a QR, and what is outstanding on its invoice.
+SELECT g.amount_minor, g.currency, g.expires_at, b.outstanding_minor, coalesce(sum(e.amount_minor), 0)::bigint AS paid_minor
+FROM gateway_invoice AS g
+JOIN invoice_balance AS b ON b.invoice_id = g.invoice_id
+LEFT JOIN payment_event AS e ON e.invoice_id = g.invoice_id AND e.gateway_invoice_id = g.id AND e.kind = 'received'
+WHERE g.id = :id
+GROUP BY g.id, b.outstanding_minor;
 
 -- name: read_gateway_invoice(id)^
 -- Read a gateway invoice as a customer needs it.

@@ -48,8 +48,8 @@ JOIN invoice_balance AS b ON b.invoice_id = i.id
 WHERE i.id = :id;
 
 -- name: read_gateway_invoices(invoice_id)
--- Read an invoice's QRs, oldest first.
+-- Read an invoice's QRs, gateway by gateway, generation by generation.
 SELECT id, gateway, generation, state, amount_minor, currency, issued_at, expires_at
 FROM gateway_invoice
 WHERE invoice_id = :invoice_id
-ORDER BY issued_at, gateway, generation;
+ORDER BY gateway, generation;

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -152,7 +153,7 @@ def test_a_failed_check_waits_and_new_requests_do_not_shorten_that(
 
 
 def test_a_payment_that_is_announced_and_not_shown_is_looked_for_three_times_more(
-    pool: Pool, unspaced: CheckRequests, qr: UUID, column: Callable[[str], float]
+    pool: Pool, unspaced: CheckRequests, qr: UUID, column: Callable[[str], Any]
 ) -> None:
     ask(unspaced, qr, payment="42")
     waits = []
@@ -165,7 +166,19 @@ def test_a_payment_that_is_announced_and_not_shown_is_looked_for_three_times_mor
 
     assert waits == [pytest.approx(delay_s, abs=2) for delay_s in RECHECK_AFTER_S]
     assert unspaced.claim(qr, lease_token=uuid4()) is None
-    assert column("awaited_payment_id") is None
+    assert column("awaited_payment_ids") == []
+
+
+def test_a_second_payment_that_is_announced_does_not_make_the_first_forgotten(
+    pool: Pool, unspaced: CheckRequests, qr: UUID, column: Callable[[str], object]
+) -> None:
+    for number in range(12):
+        ask(unspaced, qr, payment=str(number))
+
+    finish(pool, unspaced, claim(unspaced, qr), "11", "5")
+
+    assert sorted(str(column("awaited_payment_ids"))) == sorted(str(["2", "3", "4", "6", "7", "8", "9", "10"]))
+    assert column("requested") == 13
 
 
 def test_a_payment_that_is_announced_and_shown_is_not_looked_for_again(
@@ -176,7 +189,7 @@ def test_a_payment_that_is_announced_and_shown_is_not_looked_for_again(
     finish(pool, unspaced, claim(unspaced, qr), "42")
 
     assert column("requested") == column("served")
-    assert column("awaited_payment_id") is None
+    assert column("awaited_payment_ids") == []
 
 
 def test_a_callback_before_the_qr_is_saved_is_claimed_once_it_is(
