@@ -211,21 +211,19 @@ def compose_scheduler(
 
 
 @contextmanager
-def embedded_servers(home: Path, *, keep_data: bool) -> Iterator[EmbeddedServers]:
-    """Run embedded servers on the data in `home`; without `keep_data` it is new, and removed at the end.
+def embedded_servers(home: Path) -> Iterator[EmbeddedServers]:
+    """Run embedded servers on new data in `home`, which is removed at the end.
 
     Raises:
-        StartError: they do not start, or somebody else uses the data.
+        StartError: they do not start, or somebody else uses the folder.
 
     """
     try:
-        if not keep_data:
-            remove_home(home)
+        remove_home(home)
         # Data that nobody keeps needs no protection from a power cut.
-        with start_servers(home, fsync=keep_data, appendonly=keep_data) as servers:
+        with start_servers(home, fsync=False, appendonly=False) as servers:
             yield servers
-        if not keep_data:
-            remove_home(home)
+        remove_home(home)
     except EmbeddedServerError as error:
         raise StartError(str(error)) from None
 
@@ -265,7 +263,7 @@ def _reported(settings: DatabaseSettings) -> Iterator[None]:
     except SchemaError as error:
         raise StartError(f"PostgreSQL at {address}: {error}") from None
     except psycopg.OperationalError as error:
-        reason = str(error).strip().splitlines()[-1].strip()
+        reason = str(error).strip().splitlines()[0].removeprefix("connection failed: ")
         raise StartError(f"PostgreSQL at {address} (DATABASE_URL) cannot be reached: {reason}") from None
 
 

@@ -24,5 +24,6 @@ def consume(broker: Broker, *, threads: int) -> None:
     worker.start()
     log.info("worker.started", threads=threads)
     told_to_stop.wait()
+    log.info("worker.stopping")
     worker.stop(timeout=SHUTDOWN_MS)
     log.info("worker.stopped")

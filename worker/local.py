@@ -1,7 +1,6 @@
 """The local stack: embedded servers and every process of ours, for the demo and for a developer."""
 
 import contextlib
-import json
 import os
 import secrets
 import signal
@@ -11,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -90,11 +89,12 @@ def running_stack(
     *,
     web_port: int,
     simulator_port: int,
-    keep_data: bool,
     stack_secrets: StackSecrets,
     tell: Callable[[str], None],
 ) -> Iterator[LocalStack]:
-    """Run servers and processes on the data in `home`, and stop all of them at the end, in the reverse order.
+    """Run servers and processes on new data in `home`, and stop them at the end and remove it.
+
+    Everything begins afresh: the simulator remembers nothing, so QRs of an earlier run could not be paid.
 
     `tell` hears what is being done. Call it from the main thread:
     what it starts dies with that thread, also by SIGKILL.
@@ -103,10 +103,10 @@ def running_stack(
         LocalError, StartError: something does not start; nothing is left running.
 
     """
-    logs = home / "logs"
+    logs = home.parent / "logs" / home.name
     with ExitStack() as undo:
         tell("Starting PostgreSQL and Valkey")
-        servers = undo.enter_context(embedded_servers(home, keep_data=keep_data))
+        servers = undo.enter_context(embedded_servers(home))
         logs.mkdir(parents=True, exist_ok=True)
         web_url, simulator_url = f"http://127.0.0.1:{web_port}", f"http://127.0.0.1:{simulator_port}"
         env = {
@@ -138,23 +138,6 @@ def running_stack(
         _await_answer(stack, f"{simulator_url}/simulator/calls")
         _await_answer(stack, f"{web_url}/readyz")
         yield stack
-
-
-def read_or_make_secrets(home: Path) -> StackSecrets:
-    """Return the secrets that belong to the data in `home`, made at its first use; only their user may read them."""
-    path = home / "secrets.json"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        made = StackSecrets.make()
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-            json.dump(asdict(made), file)
-        return made
-    try:
-        return StackSecrets(**json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError):
-        raise LocalError(
-            f"{path} cannot be read: remove it, then QRs from before are no longer known", exit_code=2
-        ) from None
 
 
 def free_port(preferred: int = 0) -> int:

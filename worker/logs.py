@@ -10,7 +10,9 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 _HIDDEN = "[secret]"
 
-_QUIET = ("httpx", "httpcore", "dramatiq", "apscheduler", "yoyo", "uvicorn.access", "psycopg.pool")
+_FIRST = ("timestamp", "level", "process", "event", "invoice", "gateway_invoice")
+
+_QUIET = ("httpx", "httpcore", "dramatiq", "apscheduler", "yoyo", "uvicorn", "psycopg.pool")
 """Libraries that would tell every call, with addresses that hold webhook tokens, at a level where we tell our own."""
 
 
@@ -32,16 +34,17 @@ def configure_logs(
     )
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderers(log_format)],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            _put_in_order,
+            *_renderers(log_format),
+        ],
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Redacting(formatter, secrets))
     logging.basicConfig(handlers=[handler], level=log_level.upper(), force=True)
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
-    for name in ("uvicorn", "uvicorn.error"):
-        logging.getLogger(name).handlers.clear()
-        logging.getLogger(name).propagate = True
 
 
 def _name_process(process: str) -> Processor:
@@ -50,6 +53,12 @@ def _name_process(process: str) -> Processor:
         return event
 
     return add
+
+
+def _put_in_order(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Begin each line with when, how bad, where and what, so that a column of them can be read."""
+    first = {name: event.pop(name) for name in _FIRST if name in event}
+    return {**first, **event}
 
 
 def _renderers(log_format: Literal["json", "console"]) -> list[Processor]:

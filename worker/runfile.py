@@ -1,62 +1,70 @@
 """The run file: how every other command finds the servers that `tootsoo up` has started in this folder."""
 
-import json
+import fcntl
 import os
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 RUN_FILE = Path(".tootsoo") / "run.json"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Running:
+class Running(BaseModel):
     """Servers that run now."""
 
-    pid: int
-    """The process that stops them when it ends."""
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
     env: dict[str, str]
     """The settings by which they are reached; holds secrets of a development set-up."""
 
 
-def read(directory: Path) -> Running | None:
-    """Return what runs in this folder; None when there is no run file, or whoever wrote it is dead.
+@contextmanager
+def published(directory: Path, *, env: dict[str, str]) -> Iterator[None]:
+    """Let other commands find the servers of this process, for as long as the context lasts and the process lives.
 
-    Raises:
-        ValueError: the file is there and is not a run file.
-
+    The file is its user's alone. It is locked while it is true: a lock goes with its process, however that ends.
     """
-    try:
-        text = (directory / RUN_FILE).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return None
-    try:
-        running = Running(**json.loads(text))
-    except (ValueError, TypeError):
-        raise ValueError(f"{directory / RUN_FILE} is not a run file: remove it") from None
-    return running if _is_alive(running.pid) else None
-
-
-def write(directory: Path, *, env: dict[str, str]) -> None:
-    """Let other commands find the servers that this process has started; only its user may read the file."""
     path = directory / RUN_FILE
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_suffix(".new")
     fresh.unlink(missing_ok=True)
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-        json.dump(asdict(Running(pid=os.getpid(), env=env)), file)
-    fresh.replace(path)
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.write(Running(env=env).model_dump_json())
+        file.flush()
+        fresh.replace(path)
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
 
 
-def remove(directory: Path) -> None:
-    """Forget the servers of this process."""
-    (directory / RUN_FILE).unlink(missing_ok=True)
+def read(directory: Path) -> Running | None:
+    """Return what runs in this folder; None when there is no run file, or whoever wrote it has ended.
 
+    Raises:
+        ValueError: a file that is in use is not a run file.
 
-def _is_alive(pid: int) -> bool:
+    """
+    path = directory / RUN_FILE
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
+        with path.open(encoding="utf-8") as file:
+            if not _is_locked(file.fileno()):
+                return None
+            text = file.read()
+    except FileNotFoundError:
+        return None
+    try:
+        return Running.model_validate_json(text)
+    except ValidationError:
+        raise ValueError(f"{path} is not a run file: remove it") from None
+
+
+def _is_locked(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
         return True
-    return True
+    return False

@@ -31,5 +31,6 @@ def schedule(ring: Callable[[], int]) -> None:
     scheduler.start()
     log.info("scheduler.started", ring_every_s=RING_EVERY_S)
     told_to_stop.wait()
+    log.info("scheduler.stopping")
     scheduler.shutdown(wait=True)
     log.info("scheduler.stopped")

@@ -4,17 +4,12 @@ import signal
 import threading
 from types import FrameType
 
-import structlog
-
-log = structlog.get_logger()
-
 
 def stop_event() -> threading.Event:
     """Return an event that SIGTERM and SIGINT set from now on. Call it from the main thread."""
     told = threading.Event()
 
-    def tell(signal_number: int, _: FrameType | None) -> None:
-        log.info("process.stopping", signal=signal.Signals(signal_number).name)
+    def tell(_: int, __: FrameType | None) -> None:
         told.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -20,7 +20,6 @@ from worker.local import (
     LocalStack,
     StackSecrets,
     free_port,
-    read_or_make_secrets,
     refuse_in_production,
     running_stack,
 )
@@ -57,7 +56,6 @@ def demo(as_json: Json = False) -> None:  # noqa: FBT002 - a flag of the command
             DEMO_HOME.absolute(),
             web_port=free_port(),
             simulator_port=free_port(),
-            keep_data=False,
             stack_secrets=StackSecrets.make(),
             tell=tell,
         ) as stack:
@@ -81,31 +79,26 @@ def up(
         int, typer.Option(min=1, max=65_535, help="Port of the simulator, if it is free.")
     ] = UP_SIMULATOR_PORT,
 ) -> None:
-    """Run servers, simulator, web, worker and scheduler for a developer, until Ctrl-C. Data is kept in .tootsoo/.
+    """Run servers, simulator, web, worker and scheduler for a developer, until Ctrl-C. Each time begins afresh.
 
     Example: tootsoo up
     """
     refuse_in_production("tootsoo up")
     console = Console(highlight=False)
     told_to_stop = stop_event()
-    kept = read_or_make_secrets(UP_HOME)
     with running_stack(
         UP_HOME.absolute(),
         web_port=free_port(web_port),
         simulator_port=free_port(simulator_port),
-        keep_data=True,
-        stack_secrets=kept,
+        stack_secrets=StackSecrets.make(),
         tell=lambda step: console.print(f"[dim]·[/] {step}"),
     ) as stack:
         with open_keys(_database(stack)) as keys:
             api_key = keys.create("tootsoo up", now=utc_now())
-        runfile.write(Path.cwd(), env=stack.env)
-        try:
+        with runfile.published(Path.cwd(), env=stack.env):
             typer.echo(_welcome(stack, api_key))
             while not told_to_stop.wait(timeout=1.0):
                 stack.require_alive()
-        finally:
-            runfile.remove(Path.cwd())
         console.print("[dim]·[/] Stopping")
 
 
@@ -136,7 +129,7 @@ curl -X POST {stack.web_url}/v2/invoices/{invoice}/pay-link \\
 curl -X POST {stack.simulator_url}/simulator/pay -d '{{"number":"{invoice}"}}'
 
 Then look at it: curl -H 'Authorization: Bearer {api_key}' {stack.web_url}/v2/invoices/{invoice}
-Ctrl-C stops everything; the data stays in {UP_HOME}.
+Ctrl-C stops everything and forgets it: each `tootsoo up` begins afresh.
 """
 
 

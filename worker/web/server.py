@@ -1,7 +1,11 @@
 """The web process: serves the application until it is told to stop."""
 
+import socket
+
+import structlog
 import uvicorn
 
+from worker.compose import StartError
 from worker.web.app import create_app
 from worker.web.parts import WebParts
 
@@ -9,17 +13,37 @@ SHUTDOWN_S = 15
 """A stop waits this long for requests that are being answered: longer than a gateway call may take."""
 
 
+BACKLOG = 2_048
+"""Callbacks that come while all threads are busy wait here."""
+
+log = structlog.get_logger()
+
+
 def serve(parts: WebParts, *, host: str, port: int) -> None:
     """Serve until SIGTERM or SIGINT; then take no more requests and finish those at hand.
 
     No access log: its lines would hold the secret tokens of callbacks.
+
+    Raises:
+        StartError: the address is taken or is none of this machine.
+
     """
-    uvicorn.run(
+    config = uvicorn.Config(
         create_app(parts),
-        host=host,
-        port=port,
         log_config=None,
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=SHUTDOWN_S,
     )
+    with _listening(host, port) as listener:
+        log.info("web.started", address=f"http://{host}:{port}")
+        uvicorn.Server(config).run(sockets=[listener])
+    log.info("web.stopped")
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise StartError(f"web cannot listen on {host}:{port}: {error.strerror}") from None

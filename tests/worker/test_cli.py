@@ -1,0 +1,122 @@
+"""Commands end with 0, 1 or 2, say in one line what is wrong, and show an example."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from worker.settings import names_of_settings
+
+COMMANDS = [
+    "demo",
+    "up",
+    "migrate",
+    "web",
+    "worker",
+    "scheduler",
+    "simulate",
+    "keys create",
+    "keys list",
+    "keys revoke",
+]
+NEEDS_DATABASE = ["migrate", "web", "worker", "scheduler", "keys list", "keys create shop", "keys revoke x"]
+
+
+def run(folder: Path, command: str, **env: str) -> subprocess.CompletedProcess[str]:
+    inherited = {name: value for name, value in os.environ.items() if name not in names_of_settings()}
+    return subprocess.run(
+        [sys.executable, "-m", "worker.cli", *command.split()],
+        cwd=folder,
+        env={**inherited, **env, "NO_COLOR": "1", "COLUMNS": "120"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_shows_an_example(tmp_path: Path, command: str) -> None:
+    done = run(tmp_path, f"{command} --help")
+
+    assert done.returncode == 0
+    assert f"Example: tootsoo {command}" in done.stdout
+
+
+@pytest.mark.parametrize("command", NEEDS_DATABASE)
+def test_without_servers_a_command_says_so_in_one_line_and_exits_2(tmp_path: Path, command: str) -> None:
+    done = run(tmp_path, command)
+
+    assert done.returncode == 2
+    assert done.stderr.startswith("tootsoo: DATABASE_URL is missing")
+    assert "tootsoo up" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["nonsense", "keys", "web --port 0", "keys create", "migrate --nonsense"])
+def test_wrong_usage_exits_2(tmp_path: Path, command: str) -> None:
+    assert run(tmp_path, command).returncode == 2
+
+
+@pytest.mark.parametrize("command", ["demo", "up"])
+def test_embedded_servers_are_refused_in_production(tmp_path: Path, command: str) -> None:
+    done = run(tmp_path, command, TOOTSOO_ENV="production")
+
+    assert done.returncode == 2
+    assert "production" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unreachable_servers_are_named_without_their_password(tmp_path: Path, database_url: str) -> None:
+    postgres = run(tmp_path, "migrate", DATABASE_URL="postgresql://u:s3cret-word@127.0.0.1:1/shop")
+    redis = run(tmp_path, "scheduler", DATABASE_URL=database_url, REDIS_URL="redis://:s3cret-word@127.0.0.1:1/0")
+
+    assert (postgres.returncode, redis.returncode) == (1, 1)
+    assert "PostgreSQL at 127.0.0.1:1/shop (DATABASE_URL) cannot be reached" in postgres.stderr
+    assert "Redis at 127.0.0.1:1/0 (REDIS_URL) cannot be reached" in redis.stderr
+    for done in (postgres, redis):
+        assert "s3cret-word" not in done.stdout + done.stderr
+        assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["web", "worker", "scheduler"])
+def test_a_process_refuses_an_unmigrated_database_and_names_the_command(
+    tmp_path: Path, blank_database_url: str, redis_url: str, command: str
+) -> None:
+    done = run(
+        tmp_path,
+        command,
+        DATABASE_URL=blank_database_url,
+        REDIS_URL=redis_url,
+        QPAY_BASE_URL="http://127.0.0.1:1",
+        QPAY_USERNAME="u",
+        QPAY_PASSWORD="p",
+        QPAY_INVOICE_CODE="c",
+        PUBLIC_URL="http://127.0.0.1:1",
+        WEBHOOK_SECRET="x" * 32,
+    )
+
+    assert done.returncode == 1
+    assert "tootsoo migrate" in done.stderr
+
+
+def test_a_key_is_made_listed_and_revoked(tmp_path: Path, database_url: str) -> None:
+    made = json.loads(run(tmp_path, "keys create shop --json", DATABASE_URL=database_url).stdout)
+    listed = json.loads(run(tmp_path, "keys list --json", DATABASE_URL=database_url).stdout)["keys"]
+    revoked = run(tmp_path, f"keys revoke {listed[0]['id']}", DATABASE_URL=database_url)
+    unknown = run(tmp_path, "keys revoke 000000000000", DATABASE_URL=database_url)
+
+    assert made["name"] == "shop"
+    assert made["key"].startswith(f"tootsoo_{listed[0]['id']}_")
+    assert (revoked.returncode, unknown.returncode) == (0, 1)
+
+
+def test_migrating_tells_what_was_applied(tmp_path: Path, blank_database_url: str) -> None:
+    first = json.loads(run(tmp_path, "migrate --json", DATABASE_URL=blank_database_url).stdout)
+    second = run(tmp_path, "migrate", DATABASE_URL=blank_database_url)
+
+    assert first["applied"][0] == "0001_invoices"
+    assert (second.returncode, second.stdout) == (0, "Nothing to apply: the database is at this version\n")

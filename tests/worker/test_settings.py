@@ -1,0 +1,174 @@
+"""A wrong or missing setting is one line that names it and says what it should be, and never repeats a secret."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from worker import runfile
+from worker.settings import (
+    CheckSettings,
+    CommonSettings,
+    DatabaseSettings,
+    QPaySettings,
+    RedisSettings,
+    SettingsError,
+    WebSettings,
+    load,
+    names_of_settings,
+    secrets_in,
+)
+
+GROUPS = (CommonSettings, DatabaseSettings, RedisSettings, CheckSettings, QPaySettings, WebSettings)
+
+RIGHT = {
+    "DATABASE_URL": "postgresql://tootsoo:pass%20word@db.example.mn:5432/tootsoo",
+    "REDIS_URL": "redis://:redis-pass@cache.example.mn:6379/0",
+    "PUBLIC_URL": "https://pay.example.mn",
+    "WEBHOOK_SECRET": "0123456789abcdef0123456789abcdef",
+    "QPAY_BASE_URL": "https://merchant-sandbox.qpay.mn",
+    "QPAY_USERNAME": "TEST_MERCHANT",
+    "QPAY_PASSWORD": "qpay-pass",
+    "QPAY_INVOICE_CODE": "TEST_INVOICE",
+}
+
+
+@pytest.fixture(autouse=True)
+def _folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in names_of_settings():
+        monkeypatch.delenv(name, raising=False)
+    for name, value in RIGHT.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+
+
+def complaint() -> str:
+    with pytest.raises(SettingsError) as wrong:
+        [load(group) for group in GROUPS]
+    return str(wrong.value)
+
+
+def test_right_settings_are_taken() -> None:
+    _, database, _, checks, qpay, web = [load(group) for group in GROUPS]
+
+    assert isinstance(database, DatabaseSettings)
+    assert isinstance(checks, CheckSettings)
+    assert isinstance(qpay, QPaySettings)
+    assert isinstance(web, WebSettings)
+    assert checks.check_spacing_s == 2
+    assert web.qr_lifetime == timedelta(days=7)
+    assert qpay.qpay_allow_partial is False
+
+
+@pytest.mark.parametrize("name", sorted(RIGHT))
+@pytest.mark.parametrize("value", [None, ""])
+def test_a_missing_setting_is_named_with_what_it_should_be(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str | None
+) -> None:
+    monkeypatch.delenv(name)
+    if value is not None:
+        monkeypatch.setenv(name, value)
+
+    line = complaint()
+
+    assert line.startswith(f"{name} is missing: it should be ")
+    assert "\n" not in line
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DATABASE_URL", "mysql://root:hidden-word@db/x"),
+        ("DATABASE_URL", "hidden-word"),
+        ("REDIS_URL", "http://:hidden-word@cache"),
+        ("PUBLIC_URL", "pay.example.mn/hidden-word"),
+        ("PUBLIC_URL", "https://pay.example.mn/?a=hidden-word"),
+        ("PUBLIC_URL", "https://pay.example.mn/hidden-word" + "x" * 200),
+        ("QPAY_CALLBACK_URL", "https://pay.example.mn/hidden-word#x"),
+        ("WEBHOOK_SECRET", "hidden-word"),
+        ("WEBHOOK_SECRET", "0123456789abcdef0123456789abcdef,hidden-word"),
+        ("WEBHOOK_SECRET", ","),
+        ("QPAY_ENV", "hidden-word"),
+        ("QPAY_BASE_URL", "merchant.qpay.mn/hidden-word"),
+        ("QPAY_INVOICE_CODE", "hidden-word" * 10),
+        ("QPAY_ALLOW_PARTIAL", "hidden-word"),
+        ("QR_LIFETIME", "hidden-word"),
+        ("QR_LIFETIME", "1m"),
+        ("QR_LIFETIME", "9999d"),
+        ("CHECK_SPACING_S", "hidden-word"),
+        ("CHECK_SPACING_S", "0"),
+        ("CHECK_SPACING_S", "-1"),
+        ("CHECK_SPACING_S", "nan"),
+        ("RETRY_MAX_S", "inf"),
+        ("DATABASE_POOL_SIZE", "0"),
+        ("TIMEZONE", "Asia/hidden-word"),
+        ("TIMEZONE", "/etc/passwd"),
+        ("LOG_FORMAT", "hidden-word"),
+        ("TOOTSOO_ENV", "hidden-word"),
+    ],
+)
+def test_a_malformed_setting_is_named_and_its_value_is_not_repeated(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+
+    line = complaint()
+
+    assert line.startswith(f"{name} is wrong: ")
+    assert "hidden-word" not in line
+    assert "\n" not in line
+
+
+def test_the_environment_comes_before_dotenv_and_dotenv_before_the_run_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("DATABASE_URL", "REDIS_URL", "PUBLIC_URL"):
+        monkeypatch.delenv(name)
+    running = {"DATABASE_URL": "postgresql://run/x", "REDIS_URL": "redis://run", "PUBLIC_URL": "http://run"}
+    (tmp_path / ".env").write_text("REDIS_URL=redis://dotenv\nPUBLIC_URL=http://dotenv\nUNKNOWN_THING=1\n")
+    monkeypatch.setenv("PUBLIC_URL", "http://environment")
+
+    with runfile.published(tmp_path, env=running):
+        assert load(DatabaseSettings).database_url == "postgresql://run/x"
+        assert load(RedisSettings).redis_url == "redis://dotenv"
+        assert load(WebSettings).public_url == "http://environment"
+
+
+def test_a_run_file_is_for_its_user_alone_and_ends_with_whoever_wrote_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("DATABASE_URL")
+    path = tmp_path / runfile.RUN_FILE
+    with runfile.published(tmp_path, env={"DATABASE_URL": "postgresql://run/x"}):
+        assert path.stat().st_mode & 0o077 == 0
+        left_behind = path.read_text()
+    assert not path.exists()
+
+    path.write_text(left_behind)
+
+    assert complaint().startswith("DATABASE_URL is missing")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"pid": 1}', '{"env": []}', '{"env": {"DATABASE_URL": 1}}'])
+def test_a_broken_run_file_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str) -> None:
+    monkeypatch.delenv("DATABASE_URL")
+    path = tmp_path / runfile.RUN_FILE
+
+    with runfile.published(tmp_path, env={}):
+        path.write_text(text)
+
+        assert "run.json" in complaint()
+
+
+def test_every_secret_is_known_to_the_logs() -> None:
+    found = secrets_in(*[load(group) for group in GROUPS])
+
+    assert set(found) == {
+        "pass%20word", "pass word", "redis-pass", "0123456789abcdef0123456789abcdef", "qpay-pass",
+    }  # fmt: skip
+
+
+def test_every_setting_is_explained_in_the_example() -> None:
+    text = (Path(__file__).parents[2] / ".env.example").read_text(encoding="utf-8")
+
+    assert [name for name in sorted(names_of_settings()) if f"{name}=" not in text] == []
