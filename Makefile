@@ -35,7 +35,7 @@ test: lint       ## everything CI checks in five minutes
 test-slow: $(READY) ## what needs longer
 	@$(BIN)/pytest -n auto --dist worksteal -m slow
 
-lint: $(READY)
+lint: $(READY)   ## format, ruff, mypy and the import contracts
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy

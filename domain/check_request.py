@@ -7,7 +7,7 @@ LEASE_S = 12.0
 """How long a claimed check belongs to its holder: the check, and half as much again to write it down."""
 
 RECHECK_AFTER_S = (5.0, 30.0, 300.0)
-"""A callback that names a payment which the gateway does not show yet is followed up after these delays."""
+"""A payment that a callback named and the gateway does not show yet is looked for so long after it was first named."""
 
 RING_AGAIN_S = 10.0
 """A request that was rung and not claimed is rung again after this long, so a lost message costs seconds."""

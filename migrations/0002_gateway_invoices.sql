@@ -30,7 +30,7 @@ CREATE TABLE gateway_invoice (
     failure_code        text,
     last_error          text,
     awaited_payment_ids text[] NOT NULL DEFAULT '{}',
-    awaited_rechecks    smallint NOT NULL DEFAULT 0,
+    awaited_since       timestamptz,
     UNIQUE (invoice_id, gateway, generation),
     UNIQUE (gateway, number),
     UNIQUE (gateway, external_id),
@@ -66,9 +66,9 @@ COMMENT ON COLUMN gateway_invoice.checked_at IS 'When its last check began.';
 COMMENT ON COLUMN gateway_invoice.lease_token IS 'Who may write the outcome of the running check.';
 COMMENT ON COLUMN gateway_invoice.lease_until IS 'When that check is taken for dead.';
 COMMENT ON COLUMN gateway_invoice.attempts IS 'Checks begun since the last one that was finished.';
-COMMENT ON COLUMN gateway_invoice.failure_code IS 'The gateway''s code where it refused to create the QR.';
+COMMENT ON COLUMN gateway_invoice.failure_code IS 'The gateway''s code where it refused to create the QR; GIVEN_UP where nobody learnt what it did.';
 COMMENT ON COLUMN gateway_invoice.last_error IS 'Why the create or the last check failed.';
 COMMENT ON COLUMN gateway_invoice.awaited_payment_ids IS 'Named by callbacks and not yet shown by the gateway: a hint to look again, never evidence.';
-COMMENT ON COLUMN gateway_invoice.awaited_rechecks IS 'How often they were looked for again.';
+COMMENT ON COLUMN gateway_invoice.awaited_since IS 'When the last of them was named for the first time: it is looked for again some time after.';
 
 GRANT SELECT, INSERT, UPDATE ON gateway_invoice TO tootsoo_app;

@@ -1,6 +1,7 @@
 """Fixtures that give every test real servers; see tests/servers.py for where they come from."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -19,6 +20,12 @@ WORKER = pytest.StashKey[str]()
 # --- The servers: started once for a run, by the xdist controller or by the only process -----------------------------
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--postgres", metavar="URL", help="a superuser's URL of a server to test on instead of the embedded PostgreSQL"
+    )
+
+
 def pytest_configure(config: pytest.Config) -> None:
     handed_over: dict[str, Any] | None = getattr(config, "workerinput", None)
     if handed_over is not None:
@@ -30,7 +37,8 @@ def pytest_configure(config: pytest.Config) -> None:
         except EmbeddedServerError as error:
             raise pytest.UsageError(f"the test servers did not start: {error}") from error
         config.add_cleanup(servers.stop)
-        config.stash[URLS] = servers.urls
+        other: str | None = config.getoption("--postgres")
+        config.stash[URLS] = replace(servers.urls, postgres_admin=other) if other else servers.urls
         config.stash[WORKER] = "master"
 
 

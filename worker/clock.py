@@ -10,3 +10,8 @@ Clock = Callable[[], datetime]
 def utc_now() -> datetime:
     """Return the time of this machine, in UTC."""
     return datetime.now(UTC)
+
+
+def rfc3339(time: datetime) -> str:
+    """Write a time as the API does: in UTC, with a Z."""
+    return time.astimezone(UTC).isoformat().replace("+00:00", "Z")

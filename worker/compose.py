@@ -12,7 +12,8 @@ from dramatiq.brokers.redis import RedisBroker
 
 from adapters.embedded.errors import EmbeddedServerError
 from adapters.embedded.process import die_with_parent
-from adapters.embedded.servers import EmbeddedServers, remove_home, start_servers
+from adapters.embedded.servers import EmbeddedServers as EmbeddedServers  # noqa: PLC0414 - handed on to the local stack
+from adapters.embedded.servers import remove_home, start_servers
 from adapters.postgres import connection as postgres
 from adapters.postgres.api_keys import ApiKeys
 from adapters.postgres.check_requests import CheckRequests
@@ -36,6 +37,7 @@ from worker.settings import (
     DatabaseSettings,
     QPaySettings,
     RedisSettings,
+    SettingsError,
     SimulatorSettings,
     WebSettings,
 )
@@ -47,6 +49,11 @@ WEB_REDIS_TIMEOUT_S = 1.0
 """A callback is answered even while Redis hangs: what is due is in PostgreSQL already."""
 
 WORKER_REDIS_TIMEOUT_S = 5.0
+
+
+DATABASE_URL_FORM = (
+    "it should be postgresql://user:password@host:5432/database, with @ : / % in a password written as %40 %3A %2F %25"
+)
 
 
 class StartError(Exception):
@@ -257,11 +264,13 @@ def _reported(settings: DatabaseSettings) -> Iterator[None]:
     try:
         address = postgres.address_of(settings.database_url)
     except ValueError:
-        raise StartError("DATABASE_URL is wrong: it should be postgresql://user:password@host:5432/database") from None
+        raise SettingsError(f"DATABASE_URL is wrong: {DATABASE_URL_FORM}") from None
     try:
         yield
     except SchemaError as error:
         raise StartError(f"PostgreSQL at {address}: {error}") from None
+    except psycopg.ProgrammingError:
+        raise SettingsError(f"DATABASE_URL is wrong: {DATABASE_URL_FORM}") from None
     except psycopg.OperationalError as error:
         reason = str(error).strip().splitlines()[0].removeprefix("connection failed: ")
         raise StartError(f"PostgreSQL at {address} (DATABASE_URL) cannot be reached: {reason}") from None
@@ -269,29 +278,34 @@ def _reported(settings: DatabaseSettings) -> Iterator[None]:
 
 def _open_broker(settings: RedisSettings, *, timeout_s: float) -> RedisBroker:
     address = redis_doorbell.address_of(settings.redis_url)
-    broker = redis_doorbell.open_broker(settings.redis_url, timeout_s=timeout_s)
     try:
+        broker = redis_doorbell.open_broker(settings.redis_url, timeout_s=timeout_s)
         Doorbell(broker).ping()
+    except (ValueError, TypeError):
+        raise SettingsError("REDIS_URL is wrong: it should be redis://:password@host:6379/0, without options") from None
     except DoorbellError as error:
         raise StartError(f"Redis at {address} (REDIS_URL) cannot be reached: {error}") from None
     return broker
 
 
 def _open_qpay(settings: QPaySettings, *, redis: RedisSettings) -> QPayGateway:
-    config = QPayConfig(
-        base_url=settings.qpay_base_url,
-        username=settings.qpay_username,
-        password=settings.qpay_password,
-        invoice_code=settings.qpay_invoice_code,
-        allow_partial=settings.qpay_allow_partial,
-    )
+    try:
+        config = QPayConfig(
+            base_url=settings.qpay_base_url,
+            username=settings.qpay_username,
+            password=settings.qpay_password,
+            invoice_code=settings.qpay_invoice_code,
+            allow_partial=settings.qpay_allow_partial,
+        )
+    except ValueError as error:
+        raise SettingsError(f"QPAY_BASE_URL is wrong: {error}") from None
     return QPayGateway(config, redis_url=redis.redis_url, now=time.time)
 
 
 def _not_ready(database: DatabaseSettings, core: _Core) -> dict[str, str]:
     reasons: dict[str, str] = {}
     try:
-        require_schema(database.database_url, qpay_env=database.qpay_env)
+        require_schema(database.database_url, qpay_env=database.qpay_env, newer_will_do=True)
     except SchemaError as error:
         reasons["schema"] = str(error)
     except psycopg.Error as error:

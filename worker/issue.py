@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import structlog
 
 from adapters.postgres.check_requests import CheckRequests
-from adapters.postgres.gateway_invoices import GatewayInvoice, GatewayInvoices, Intent
+from adapters.postgres.gateway_invoices import GIVEN_UP, GatewayInvoice, GatewayInvoices, Intent
 from domain.gateway import (
     CancelOutcome,
     GatewayBusyError,
@@ -148,6 +148,8 @@ class Issue:
         until = time.monotonic() + AWAIT_S
         while time.monotonic() < until:
             awaited = self._gateway_invoices.read(gateway_invoice_id)
+            if awaited.failure_code == GIVEN_UP:
+                return
             if awaited.state is GatewayInvoiceState.FAILED:
                 message = awaited.last_error or "it was not created"
                 if awaited.failure_code is not None:
@@ -170,6 +172,8 @@ class Issue:
         log.info("pay_link.closing", gateway_invoice=str(gateway_invoice_id), outcome=outcome)
         match outcome:
             case CancelOutcome.CANCELLED:
+                # One last look, now that nothing more can be paid on it: what nobody announced is not asked for again.
+                self._settle_now(gateway_invoice_id)
                 self._gateway_invoices.mark_closed(gateway_invoice_id, state=GatewayInvoiceState.SUPERSEDED)
                 return True
             case CancelOutcome.PAID:

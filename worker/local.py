@@ -16,7 +16,7 @@ from typing import Self
 
 import httpx
 
-from worker.compose import StartError, child_guard, embedded_servers
+from worker.compose import EmbeddedServers, StartError, child_guard, embedded_servers
 from worker.settings import CommonSettings, TootsooEnv, load, names_of_settings
 
 READY_WITHIN_S = 30.0
@@ -57,10 +57,14 @@ class LocalStack:
     simulator_url: str
     logs: Path
     """The folder with a log for each process."""
+    servers: EmbeddedServers
     processes: dict[str, subprocess.Popen[bytes]]
 
     def require_alive(self) -> None:
-        """Raise LocalError when a process has ended that should run."""
+        """Raise LocalError when a server or a process has ended that should run."""
+        for server in (self.servers.postgres, self.servers.valkey):
+            if server.process is None or server.process.poll() is not None:
+                raise LocalError(f"{server.name} has ended; its log is {server.log}", exit_code=1)
         for name, process in self.processes.items():
             if process.poll() is not None:
                 log = self.logs / f"{name}.log"
@@ -134,7 +138,9 @@ def running_stack(
             "simulator": ["simulate", "--port", str(simulator_port)],
         }.items():
             processes[name] = start.process(name, *arguments)
-        stack = LocalStack(env=env, web_url=web_url, simulator_url=simulator_url, logs=logs, processes=processes)
+        stack = LocalStack(
+            env=env, web_url=web_url, simulator_url=simulator_url, logs=logs, servers=servers, processes=processes
+        )
         _await_answer(stack, f"{simulator_url}/simulator/calls")
         _await_answer(stack, f"{web_url}/readyz")
         yield stack

@@ -54,7 +54,7 @@ def read(directory: Path) -> Running | None:
             if not _is_locked(file.fileno()):
                 return None
             text = file.read()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     try:
         return Running.model_validate_json(text)

@@ -5,7 +5,7 @@ from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
@@ -17,6 +17,8 @@ from worker import runfile
 CALLBACK_URL_MAX = 190
 """QPay takes 255 characters; the token takes 64 and a slash."""
 
+PUBLIC_URL_MAX = CALLBACK_URL_MAX - len("/v2/qpay/webhook")
+
 
 class SettingsError(Exception):
     """A setting is missing or wrong. The message is one line that names it and says what it should be."""
@@ -27,9 +29,27 @@ def _url(*schemes: str) -> AfterValidator:
         parts = urlsplit(text)
         if parts.scheme not in schemes or not parts.netloc:
             raise ValueError(f"should be a URL that begins with {' or '.join(scheme + '://' for scheme in schemes)}")
+        if "http" in schemes and parts.username is not None:
+            raise ValueError("should have no user and no password in it")
+        if not _has_a_port_or_none(parts):
+            raise ValueError("should have a port from 0 to 65535")
         return text.rstrip("/")
 
     return AfterValidator(check)
+
+
+def _has_a_port_or_none(parts: SplitResult) -> bool:
+    try:
+        _ = parts.port
+    except ValueError:
+        return False
+    return True
+
+
+def _public_url(text: str) -> str:
+    if len(text) > PUBLIC_URL_MAX:
+        raise ValueError(f"should have at most {PUBLIC_URL_MAX} characters: the callbacks' path is appended")
+    return _callback_url(text)
 
 
 def _callback_url(text: str) -> str:
@@ -163,7 +183,7 @@ class QPaySettings(_Settings):
 class WebSettings(_Settings):
     """Where the web process listens, and what it is called from outside."""
 
-    public_url: Annotated[HttpUrl, AfterValidator(_callback_url)]
+    public_url: Annotated[HttpUrl, AfterValidator(_public_url)]
     webhook_secret: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_webhook_secrets)]
     qr_lifetime: Annotated[
         timedelta, BeforeValidator(_lifetime), Field(ge=timedelta(minutes=5), le=timedelta(days=365))
@@ -199,6 +219,8 @@ def load(group: type[_Group]) -> _Group:
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         raise SettingsError(_say(str(first["loc"][0]).upper(), first["type"], first["msg"])) from None
+    except UnicodeDecodeError:
+        raise SettingsError("the file .env cannot be read: it should be text in UTF-8") from None
     except ValueError as error:
         raise SettingsError(str(error)) from None
 

@@ -16,8 +16,8 @@ OWNER_ROLE = "tootsoo_owner"
 SCHEMA = "tootsoo"
 
 CONNECT_TIMEOUT_S = 5
-CHECKOUT_TIMEOUT_S = 5.0
-"""How long a request waits for a free connection before it is answered that the database is not there."""
+CHECKOUT_TIMEOUT_S = 3.0
+"""How long a request waits for a connection before it is told that the database is not there: callbacks time out."""
 
 _PREPARE_SESSION = b"""
 SET ROLE tootsoo_app;
@@ -63,6 +63,8 @@ def address_of(database_url: str) -> str:
         parts = conninfo_to_dict(database_url)
     except psycopg.ProgrammingError:
         raise ValueError("not a PostgreSQL URL") from None
+    if "@" in str(parts.get("host", "")):
+        raise ValueError("a part of the password stands where the host should")
     return f"{parts.get('host', 'localhost')}:{parts.get('port', 5432)}/{parts.get('dbname', '')}"
 
 

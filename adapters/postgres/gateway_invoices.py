@@ -29,6 +29,9 @@ from domain.pay_link import (
 
 _queries = load_queries("gateway_invoices")
 
+GIVEN_UP = "GIVEN_UP"
+"""The failure code of a create whose outcome nobody learnt."""
+
 
 class UnknownInvoiceError(Exception):
     """There is no invoice of that id."""
@@ -107,7 +110,7 @@ class GatewayInvoices:
                 plan = plan_pay_link(balance, live, now=now)
                 match plan:
                     case GiveUp(id=given_up):
-                        _queries.mark_failed(connection, id=given_up, failure_code=None, error="no answer in time")
+                        _queries.mark_failed(connection, id=given_up, failure_code=GIVEN_UP, error="no answer in time")
                     case Issue(amount=amount):
                         return self._intend(
                             connection, invoice_id, gateway=gateway, new_id=new_id, now=now, amount=amount

@@ -30,11 +30,14 @@ def migrate(database_url: str, *, qpay_env: str) -> list[str]:
     broken under that lock.
 
     Raises:
-        SchemaError: stamped with another environment, or the login may not make roles.
+        SchemaError: stamped with another environment, not in UTF8, or the login may not make roles.
         psycopg.OperationalError: the server cannot be reached.
 
     """
     with _connect(database_url) as connection:
+        encoding = _queries.encoding(connection)
+        if encoding != "UTF8":
+            raise SchemaError(f"the database keeps text in {encoding}: make one with ENCODING 'UTF8'")
         _queries.lock_schema(connection, lock=_MIGRATION_LOCK)
         try:
             _queries.make_roles(connection)
@@ -52,8 +55,10 @@ def migrate(database_url: str, *, qpay_env: str) -> list[str]:
     return applied
 
 
-def require_schema(database_url: str, *, qpay_env: str) -> None:
+def require_schema(database_url: str, *, qpay_env: str, newer_will_do: bool = False) -> None:
     """Check that the database is at this version and of this environment.
+
+    `newer_will_do` is for a process that runs already: within a release migrations only add.
 
     Raises:
         SchemaError: it is not; the message names what to run.
@@ -67,7 +72,7 @@ def require_schema(database_url: str, *, qpay_env: str) -> None:
         applied = {row[0] for row in _queries.applied_migrations(connection)}
         if wanted - applied:
             raise SchemaError(f"the database lacks migration {min(wanted - applied)}. Run: tootsoo migrate")
-        if applied - wanted:
+        if applied - wanted and not newer_will_do:
             raise SchemaError(
                 f"the database is ahead of this version: it has migration {max(applied - wanted)}. "
                 "Install the version of Tootsoo that migrated it"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -82,6 +83,58 @@ def test_unreachable_servers_are_named_without_their_password(tmp_path: Path, da
         assert done.stderr.count("\n") == 1
 
 
+QPAY = {
+    "QPAY_BASE_URL": "http://127.0.0.1:1",
+    "QPAY_USERNAME": "u",
+    "QPAY_PASSWORD": "p",
+    "QPAY_INVOICE_CODE": "c",
+    "PUBLIC_URL": "http://127.0.0.1:1",
+    "WEBHOOK_SECRET": "x" * 32,
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DATABASE_URL", "postgresql://u:s3cret-word@127.0.0.1:5432/shop?no_such_option=1"),
+        ("DATABASE_URL", "postgresql://u:%zzs3cret-word@127.0.0.1/shop"),
+        ("DATABASE_URL", "postgresql://u:half@s3cret-word@127.0.0.1:1/shop"),
+        ("REDIS_URL", "redis://127.0.0.1:1/0?no_such_option=s3cret-word"),
+        ("QPAY_BASE_URL", "https://merchant.qpay.mn/v2"),
+        ("QPAY_BASE_URL", "https://u:s3cret-word@merchant.qpay.mn"),
+        ("QPAY_BASE_URL", "https://merchant.qpay.mn/?a=s3cret-word"),
+        ("PUBLIC_URL", "https://u:s3cret-word@pay.example.mn"),
+    ],
+)
+def test_a_setting_that_only_its_library_understands_is_one_line_too(
+    tmp_path: Path, database_url: str, redis_url: str, name: str, value: str
+) -> None:
+    done = run(tmp_path, "web", **{"DATABASE_URL": database_url, "REDIS_URL": redis_url, **QPAY, name: value})
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"tootsoo: {name} is wrong: ")
+    assert done.stderr.count("\n") == 1
+    assert "s3cret-word" not in done.stderr
+
+
+def test_a_taken_port_is_one_line(tmp_path: Path, database_url: str, redis_url: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = run(tmp_path, f"web --port {port}", DATABASE_URL=database_url, REDIS_URL=redis_url, **QPAY)
+
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"tootsoo: web cannot listen on 127.0.0.1:{port}: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_dotenv_that_is_no_text_is_named(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"DATABASE_URL=\xff\xfe\n")
+
+    done = run(tmp_path, "migrate")
+
+    assert (done.returncode, done.stderr) == (2, "tootsoo: the file .env cannot be read: it should be text in UTF-8\n")
+
+
 @pytest.mark.parametrize("command", ["web", "worker", "scheduler"])
 def test_a_process_refuses_an_unmigrated_database_and_names_the_command(
     tmp_path: Path, blank_database_url: str, redis_url: str, command: str
@@ -91,12 +144,7 @@ def test_a_process_refuses_an_unmigrated_database_and_names_the_command(
         command,
         DATABASE_URL=blank_database_url,
         REDIS_URL=redis_url,
-        QPAY_BASE_URL="http://127.0.0.1:1",
-        QPAY_USERNAME="u",
-        QPAY_PASSWORD="p",
-        QPAY_INVOICE_CODE="c",
-        PUBLIC_URL="http://127.0.0.1:1",
-        WEBHOOK_SECRET="x" * 32,
+        **QPAY,
     )
 
     assert done.returncode == 1

@@ -104,6 +104,19 @@ def test_a_partly_paid_qr_that_the_gateway_keeps_open_is_given_again_and_none_is
     assert [one["state"] for one in stack.invoice()["gatewayInvoices"]] == ["settled"]
 
 
+def test_what_nobody_announced_is_found_before_a_qr_is_replaced(stack: Stack) -> None:
+    stack.put(amount=100_000)
+    stack.pay_link()
+    stack.pay(amount=30_000, callback="drop")
+    stack.put(amount=90_000)
+
+    link = stack.pay_link().json()
+
+    assert link["amount"]["amount"] == "60000.00"
+    assert stack.invoice()["balance"]["received"]["amount"] == "30000.00"
+    assert stack.checks() == 1
+
+
 def test_an_amount_that_changes_while_the_qr_is_created_gets_a_qr_of_its_own(stack: Stack) -> None:
     stack.put("order-0")
     stack.pay_link("order-0")

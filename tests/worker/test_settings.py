@@ -80,7 +80,10 @@ def test_a_missing_setting_is_named_with_what_it_should_be(
     [
         ("DATABASE_URL", "mysql://root:hidden-word@db/x"),
         ("DATABASE_URL", "hidden-word"),
+        ("DATABASE_URL", "postgresql://u:hidden-word@db:99999/x"),
+        ("REDIS_URL", "redis://:hidden-word@cache:99999"),
         ("REDIS_URL", "http://:hidden-word@cache"),
+        ("PUBLIC_URL", "https://pay.example.mn/" + "x" * 155),
         ("PUBLIC_URL", "pay.example.mn/hidden-word"),
         ("PUBLIC_URL", "https://pay.example.mn/?a=hidden-word"),
         ("PUBLIC_URL", "https://pay.example.mn/hidden-word" + "x" * 200),

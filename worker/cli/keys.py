@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from worker.clock import utc_now
+from worker.clock import rfc3339, utc_now
 from worker.compose import open_keys
 from worker.settings import DatabaseSettings, load
 
@@ -47,8 +47,8 @@ def list_keys(
             {
                 "id": key.id,
                 "name": key.name,
-                "createdAt": key.created_at.isoformat(),
-                "revokedAt": key.revoked_at.isoformat() if key.revoked_at else None,
+                "createdAt": rfc3339(key.created_at),
+                "revokedAt": rfc3339(key.revoked_at) if key.revoked_at else None,
             }
             for key in known
         ]

@@ -103,7 +103,10 @@ def up(
 
 
 def _database(stack: LocalStack) -> DatabaseSettings:
-    return DatabaseSettings(database_url=stack.env["DATABASE_URL"], qpay_env="sandbox")
+    # Constructed, not loaded: what stands in the environment or in .env is for other databases.
+    return DatabaseSettings.model_construct(
+        database_url=stack.env["DATABASE_URL"], database_pool_size=2, qpay_env="sandbox"
+    )
 
 
 def _welcome(stack: LocalStack, api_key: str) -> str:
@@ -138,7 +141,7 @@ def _report(outcomes: list[Outcome], unlike: list[str], *, as_json: bool) -> Non
         rows = [asdict(outcome) for outcome in outcomes]
         typer.echo(json.dumps({"invoices": rows, "balancesUnlikeEvents": unlike}, ensure_ascii=False))
         return
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("invoice", no_wrap=True)
     for heading in ("due", "received", "outstanding"):
         table.add_column(heading, justify="right", no_wrap=True)

@@ -31,8 +31,10 @@ def main() -> None:
         _give_up(error, code=error.exit_code)
     except StartError as error:
         _give_up(error, code=1)
+    except PermissionError as error:
+        _give_up(f"{error.filename} may not be read or written by this user", code=1)
 
 
-def _give_up(error: Exception, *, code: int) -> None:
+def _give_up(error: Exception | str, *, code: int) -> None:
     sys.stderr.write(f"tootsoo: {error}\n")
     sys.exit(code)

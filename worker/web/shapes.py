@@ -24,14 +24,10 @@ from adapters.postgres.invoices import GatewayInvoiceSummary, InvoiceRecord
 from adapters.postgres.ledger import RecordedPayment
 from domain.invoice import InvalidInvoiceError, InvoiceTerms, require_payable
 from domain.money import from_minor_units, money
+from worker.clock import rfc3339
 from worker.web.qr import png_of
 
-
-def _rfc3339(time: datetime) -> str:
-    return time.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
-Time = Annotated[datetime, PlainSerializer(_rfc3339, return_type=str, when_used="json")]
+Time = Annotated[datetime, PlainSerializer(rfc3339, return_type=str, when_used="json")]
 
 
 _DATE_AND_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ]")

@@ -11,9 +11,9 @@ UPDATE gateway_invoice SET
         WHEN :awaited_payment_id::text IS NULL OR :awaited_payment_id = ANY (awaited_payment_ids) THEN awaited_payment_ids
         ELSE (awaited_payment_ids || :awaited_payment_id::text)[greatest(1, cardinality(awaited_payment_ids) - 8):]
     END,
-    awaited_rechecks = CASE
-        WHEN :awaited_payment_id::text IS NULL OR :awaited_payment_id = ANY (awaited_payment_ids) THEN awaited_rechecks
-        ELSE 0
+    awaited_since = CASE
+        WHEN :awaited_payment_id::text IS NULL OR :awaited_payment_id = ANY (awaited_payment_ids) THEN awaited_since
+        ELSE now()
     END,
     next_check_at = CASE
         WHEN requested > served AND attempts > 0 THEN next_check_at
@@ -47,18 +47,22 @@ RETURNING id, invoice_id, gateway, generation, external_id, amount_minor, curren
 
 -- name: finish_check(id, lease_token, claimed, seen_payment_ids, spacing_s, recheck_after_s)^
 -- Write that a check was made, if the lease is still its own. What a callback named and the gateway does not show yet
--- earns another look later; whatever was asked while the check ran earns one as soon as spacing allows: it "rings".
+-- earns another look at set times after it was named; whatever was asked while the check ran earns one as soon as spacing allows: it "rings".
 WITH held AS (
     SELECT id,
         requested > :claimed AS asked_again,
-        awaited_rechecks < cardinality(:recheck_after_s::float8[]) AS may_recheck,
+        (
+            SELECT min(awaited_since + after_s * interval '1 second')
+            FROM unnest(:recheck_after_s::float8[]) AS after_s
+            WHERE awaited_since + after_s * interval '1 second' > now()
+        ) AS next_recheck_at,
         ARRAY(SELECT unnest(awaited_payment_ids) EXCEPT SELECT unnest(:seen_payment_ids::text[])) AS missing
     FROM gateway_invoice
     WHERE id = :id AND lease_token = :lease_token
     FOR UPDATE
 ),
 told AS (
-    SELECT id, asked_again, missing, may_recheck AND missing <> '{}' AS still_awaited
+    SELECT id, asked_again, missing, next_recheck_at, next_recheck_at IS NOT NULL AND missing <> '{}' AS still_awaited
     FROM held
 )
 UPDATE gateway_invoice AS g SET
@@ -71,14 +75,10 @@ UPDATE gateway_invoice AS g SET
     rung_at = CASE WHEN asked_again THEN now() END,
     next_check_at = CASE
         WHEN asked_again THEN g.checked_at + :spacing_s * interval '1 second'
-        WHEN still_awaited THEN now() + (:recheck_after_s::float8[])[g.awaited_rechecks + 1] * interval '1 second'
+        WHEN still_awaited THEN told.next_recheck_at
     END,
     awaited_payment_ids = CASE WHEN still_awaited THEN missing ELSE '{}' END,
-    awaited_rechecks = CASE
-        WHEN NOT still_awaited THEN 0
-        WHEN asked_again THEN g.awaited_rechecks
-        ELSE g.awaited_rechecks + 1
-    END
+    awaited_since = CASE WHEN still_awaited THEN g.awaited_since END
 FROM told
 WHERE g.id = told.id
 RETURNING asked_again AS rings, greatest(0, extract(epoch FROM g.next_check_at - now()))::float8 AS wait_s;

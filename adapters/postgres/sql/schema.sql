@@ -18,15 +18,23 @@ BEGIN
         EXCEPTION WHEN duplicate_object OR unique_violation THEN
             NULL; -- another database of this server made it at the same moment
         END;
-        IF NOT pg_has_role(current_user, role_name, 'MEMBER') THEN
+        BEGIN
+            -- Asked by trying: what membership allows differs between PostgreSQL 15 and 16.
+            EXECUTE format('SET LOCAL ROLE %I', role_name);
+            RESET ROLE;
+        EXCEPTION WHEN insufficient_privilege THEN
             EXECUTE format('GRANT %I TO %I', role_name, current_user);
-        END IF;
+        END;
     END LOOP;
     IF to_regnamespace('tootsoo') IS NULL THEN
         CREATE SCHEMA tootsoo AUTHORIZATION tootsoo_owner;
     END IF;
 END
 $$;
+
+-- name: encoding()$
+-- Read how this database keeps text.
+SELECT current_setting('server_encoding');
 
 -- name: grant_versions#
 -- Let processes see which migrations were applied.

@@ -157,16 +157,34 @@ def test_a_payment_that_is_announced_and_not_shown_is_looked_for_three_times_mor
 ) -> None:
     ask(unspaced, qr, payment="42")
     waits = []
-    for _ in RECHECK_AFTER_S:
+    for passed_s in (0, *RECHECK_AFTER_S):
+        _let_pass(pool, since_s=passed_s)
         finish(pool, unspaced, claim(unspaced, qr), "another payment")
         waits.append(column("wait_s"))
-        with pool.connection() as connection:
-            connection.execute("UPDATE gateway_invoice SET next_check_at = now()")
-    finish(pool, unspaced, claim(unspaced, qr))
 
-    assert waits == [pytest.approx(delay_s, abs=2) for delay_s in RECHECK_AFTER_S]
+    assert waits == [pytest.approx(wait_s, abs=2) for wait_s in (5, 25, 270)] + [None]
     assert unspaced.claim(qr, lease_token=uuid4()) is None
     assert column("awaited_payment_ids") == []
+
+
+def test_repeated_callbacks_do_not_use_up_the_looks_at_a_payment_that_is_late(
+    pool: Pool, unspaced: CheckRequests, qr: UUID, column: Callable[[str], Any]
+) -> None:
+    for _ in range(10):
+        ask(unspaced, qr, payment="42")
+        finish(pool, unspaced, claim(unspaced, qr))
+
+    assert column("awaited_payment_ids") == ["42"]
+    assert column("wait_s") == pytest.approx(5, abs=2)
+
+
+def _let_pass(pool: Pool, *, since_s: float) -> None:
+    """Let so much time have passed since the payment was named, and the next check be due."""
+    with pool.connection() as connection:
+        connection.execute(
+            "UPDATE gateway_invoice SET next_check_at = now(), awaited_since = now() - %s * interval '1 second'",
+            [since_s],
+        )
 
 
 def test_a_second_payment_that_is_announced_does_not_make_the_first_forgotten(

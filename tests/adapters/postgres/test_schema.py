@@ -7,11 +7,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import psycopg
 import pytest
 
 from adapters.postgres.schema import SchemaError, migrate, require_schema
+from tests.databases import url_of
 
 
 def test_migrating_twice_applies_everything_once(blank_database_url: str) -> None:
@@ -106,6 +108,45 @@ def test_a_login_that_may_not_make_roles_migrates_once_they_are_there(blank_data
         superuser.execute(f"DROP OWNED BY {login}")
         superuser.execute(f"REVOKE tootsoo_owner, tootsoo_app FROM {login}")
         superuser.execute(f"DROP ROLE {login}")
+
+
+def test_a_login_that_may_make_roles_needs_no_superuser(blank_database_url: str) -> None:
+    name = urlsplit(blank_database_url).path.removeprefix("/")
+    login = f"maker_{name[-12:]}"
+    url = (
+        urlsplit(blank_database_url)._replace(netloc=f"{login}@127.0.0.1:{urlsplit(blank_database_url).port}").geturl()
+    )
+    with psycopg.connect(blank_database_url, autocommit=True) as superuser:
+        superuser.execute(f"CREATE ROLE {login} LOGIN CREATEROLE")
+        superuser.execute(f"GRANT CREATE ON DATABASE {name} TO {login}")
+        version = superuser.info.server_version
+        if version >= 160_000:
+            # What CREATE ROLE gives its maker: it may grant the role, and may not yet act as it.
+            superuser.execute(f"GRANT tootsoo_owner, tootsoo_app TO {login} WITH ADMIN TRUE, SET FALSE, INHERIT FALSE")
+
+        migrate(url, qpay_env="sandbox")
+        require_schema(url, qpay_env="sandbox")
+
+        superuser.execute(f"DROP OWNED BY {login}")
+        superuser.execute(f"REVOKE tootsoo_owner, tootsoo_app FROM {login} CASCADE")
+        superuser.execute(f"DROP OWNED BY {login}")
+        superuser.execute(f"DROP ROLE {login}")
+
+
+def test_a_database_that_is_not_in_utf8_is_refused(postgres_admin_url: str) -> None:
+    name = f"ascii_{uuid4().hex}"
+    with psycopg.connect(postgres_admin_url, autocommit=True) as superuser:
+        superuser.execute(f"CREATE DATABASE {name} ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0")
+        with pytest.raises(SchemaError, match="SQL_ASCII"):
+            migrate(url_of(postgres_admin_url, name), qpay_env="sandbox")
+        superuser.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def test_a_process_that_runs_bears_a_newer_schema(database_url: str) -> None:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("INSERT INTO tootsoo._yoyo_migration VALUES ('x', '9999_next', now())")
+
+    require_schema(database_url, qpay_env="sandbox", newer_will_do=True)
 
 
 def test_every_table_and_column_is_described(database_url: str) -> None:
