@@ -42,6 +42,7 @@ from worker.settings import (
     WebSettings,
 )
 from worker.settle import Settle
+from worker.starting import StartError, database_reported
 from worker.web.parts import WebParts
 from worker.webhook_token import WebhookTokens
 
@@ -51,15 +52,6 @@ WEB_REDIS_TIMEOUT_S = 1.0
 WORKER_REDIS_TIMEOUT_S = 5.0
 
 
-DATABASE_URL_FORM = (
-    "it should be postgresql://user:password@host:5432/database, with @ : / % in a password written as %40 %3A %2F %25"
-)
-
-
-class StartError(Exception):
-    """The process cannot start. The message is one line that says what to do."""
-
-
 def migrate_database(settings: DatabaseSettings) -> list[str]:
     """Bring the database to this version and return the migrations that were applied.
 
@@ -67,7 +59,7 @@ def migrate_database(settings: DatabaseSettings) -> list[str]:
         StartError: it cannot be reached, or is not for us.
 
     """
-    with _reported(settings):
+    with database_reported(settings):
         return migrate(settings.database_url, qpay_env=settings.qpay_env)
 
 
@@ -79,7 +71,7 @@ def open_database(settings: DatabaseSettings) -> Iterator[postgres.Pool]:
         StartError: it cannot be reached, or is at another version.
 
     """
-    with _reported(settings):
+    with database_reported(settings):
         require_schema(settings.database_url, qpay_env=settings.qpay_env)
     with postgres.open_pool(settings.database_url, size=settings.database_pool_size) as pool:
         yield pool
@@ -256,24 +248,6 @@ def run_simulator(settings: SimulatorSettings, *, host: str, port: int) -> None:
         simulator.run(merchants=[merchant], host=host, port=port)
     except (ValueError, OSError) as error:
         raise StartError(f"the simulator cannot listen on {host}:{port}: {error}") from None
-
-
-@contextmanager
-def _reported(settings: DatabaseSettings) -> Iterator[None]:
-    """Say in one line what is wrong with the database, without its password."""
-    try:
-        address = postgres.address_of(settings.database_url)
-    except ValueError:
-        raise SettingsError(f"DATABASE_URL is wrong: {DATABASE_URL_FORM}") from None
-    try:
-        yield
-    except SchemaError as error:
-        raise StartError(f"PostgreSQL at {address}: {error}") from None
-    except psycopg.ProgrammingError:
-        raise SettingsError(f"DATABASE_URL is wrong: {DATABASE_URL_FORM}") from None
-    except psycopg.OperationalError as error:
-        reason = str(error).strip().splitlines()[0].removeprefix("connection failed: ")
-        raise StartError(f"PostgreSQL at {address} (DATABASE_URL) cannot be reached: {reason}") from None
 
 
 def _open_broker(settings: RedisSettings, *, timeout_s: float) -> RedisBroker:

@@ -16,8 +16,9 @@ from typing import Self
 
 import httpx
 
-from worker.compose import EmbeddedServers, StartError, child_guard, embedded_servers
+from worker.compose import EmbeddedServers, child_guard, embedded_servers
 from worker.settings import CommonSettings, TootsooEnv, load, names_of_settings
+from worker.starting import StartError
 
 READY_WITHIN_S = 30.0
 STOP_WITHIN_S = 20.0

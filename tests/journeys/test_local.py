@@ -8,8 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from uuid import UUID
@@ -19,6 +18,7 @@ import psycopg
 import pytest
 import redis
 
+from tests.waiting import wait_until
 from worker.clock import utc_now
 from worker.compose import open_keys
 from worker.demo import STORIES, play_demo
@@ -47,13 +47,6 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
     )
-
-
-def wait_until(holds: Callable[[], bool], *, within_s: float) -> None:
-    until = time.monotonic() + within_s
-    while not holds():
-        assert time.monotonic() < until, "the condition did not come to hold"
-        time.sleep(0.02)  # between two looks
 
 
 def test_the_demo_ends_as_it_must_and_leaks_no_secret(folder: Path) -> None:

@@ -2,7 +2,6 @@
 
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from simulator.facts import Merchant
 from simulator.server import Running, serving
 from simulator.world import Switches
 from tests.proxy import Proxy, proxied
+from tests.waiting import wait_until
 from worker.compose import compose_scheduler, compose_web, compose_worker, open_keys
 from worker.settings import CheckSettings, DatabaseSettings, QPaySettings, RedisSettings, WebSettings
 from worker.web.app import create_app
@@ -149,14 +149,6 @@ def working(stack: Stack) -> Iterator[Callable[[], int]]:
             yield ring
         finally:
             worker.stop()
-
-
-def wait_until(holds: Callable[[], bool], *, within_s: float = 15.0) -> None:
-    """Wait for a condition; fail when it does not come to hold."""
-    until = time.monotonic() + within_s
-    while not holds():
-        assert time.monotonic() < until, "the condition did not come to hold"
-        time.sleep(0.02)  # between two looks, not instead of one
 
 
 @contextmanager

@@ -11,7 +11,8 @@ import pytest
 
 from simulator.world import Switches
 from tests.proxy import held
-from tests.worker.conftest import MERCHANT, Stack, wait_until
+from tests.waiting import wait_until
+from tests.worker.conftest import MERCHANT, Stack
 
 
 @pytest.fixture(autouse=True)

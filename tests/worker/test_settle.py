@@ -9,7 +9,8 @@ import pytest
 
 from adapters.redis.doorbell import Doorbell, open_broker
 from domain.payment_event import Source
-from tests.worker.conftest import Stack, wait_until
+from tests.waiting import wait_until
+from tests.worker.conftest import Stack
 from worker.ring import ring_due
 from worker.settle import Settled
 

@@ -9,7 +9,8 @@ import httpx
 import pytest
 
 from tests.proxy import held
-from tests.worker.conftest import Stack, wait_until
+from tests.waiting import wait_until
+from tests.worker.conftest import Stack
 
 JSON = {"Content-Type": "application/json"}
 RIGHT: dict[str, Any] = {"amount": {"amount": "1500000.00", "currency": "MNT"}, "description": "Түрээс 2026-11"}

@@ -5,9 +5,9 @@ import sys
 import typer
 
 from worker.cli import keys, local, processes
-from worker.compose import StartError
 from worker.local import LocalError
 from worker.settings import SettingsError
+from worker.starting import StartError
 
 app = typer.Typer(
     name="tootsoo",

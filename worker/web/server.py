@@ -5,7 +5,7 @@ import socket
 import structlog
 import uvicorn
 
-from worker.compose import StartError
+from worker.starting import StartError
 from worker.web.app import create_app
 from worker.web.parts import WebParts
 

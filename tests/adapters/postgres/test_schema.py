@@ -3,8 +3,6 @@
 import multiprocessing
 import os
 import signal
-import time
-from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -14,6 +12,7 @@ import pytest
 
 from adapters.postgres.schema import SchemaError, migrate, require_schema
 from tests.databases import url_of
+from tests.waiting import wait_until
 
 
 def test_migrating_twice_applies_everything_once(blank_database_url: str) -> None:
@@ -38,7 +37,7 @@ def test_migrating_after_a_kill_finishes_what_was_begun(blank_database_url: str)
     process = context.Process(target=_migrate, args=(blank_database_url,))
     with psycopg.connect(blank_database_url, autocommit=True) as watcher:
         process.start()
-        _wait_until(lambda: _is_half_way(watcher) or not process.is_alive())
+        wait_until(lambda: _is_half_way(watcher) or not process.is_alive())
         if process.pid is not None and process.is_alive():
             os.kill(process.pid, signal.SIGKILL)
         process.join()
@@ -179,9 +178,3 @@ def _migrate(url: str) -> list[str]:
 def _is_half_way(connection: psycopg.Connection) -> bool:
     row = connection.execute("SELECT to_regclass('tootsoo.invoice') IS NOT NULL").fetchone()
     return bool(row and row[0])
-
-
-def _wait_until(holds: Callable[[], bool]) -> None:
-    until = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < until
