@@ -36,6 +36,10 @@ class LiveGatewayInvoice:
     id: UUID
     state: GatewayInvoiceState
     amount: Money
+    left: Money
+    """The amount, less what has been received on it."""
+    kept_open: bool
+    """The gateway does not cancel it, because a part of it was paid."""
     expires_at: datetime
     given_up: bool
     """Issuing for longer than a create may take."""
@@ -108,7 +112,8 @@ PayLinkPlan = Refuse | GiveAgain | AwaitIssue | GiveUp | Close | Issue
 def plan_pay_link(balance: Balance, live: LiveGatewayInvoice | None, *, now: datetime) -> PayLinkPlan:  # noqa: PLR0911 - one line for each plan
     """Decide the next step towards a QR for what is outstanding. `now` is UTC.
 
-    An open QR of the right amount is given again; one of another amount, or one that has expired, is closed first.
+    An open QR of the right amount is given again; one of another amount, or one that has expired, is closed first. Of
+    one that its gateway keeps open what is left on it is what counts.
     No two QRs of an invoice are payable at one gateway at once.
     """
     if balance.voided:
@@ -124,7 +129,8 @@ def plan_pay_link(balance: Balance, live: LiveGatewayInvoice | None, *, now: dat
         case GatewayInvoiceState.CLOSING:
             return Close(live.id)
         case GatewayInvoiceState.OPEN:
-            still_right = live.amount == outstanding and live.expires_at > now
+            collects = live.left if live.kept_open else live.amount
+            still_right = collects == outstanding and live.expires_at > now
             return GiveAgain(live.id) if still_right else Close(live.id)
         case (
             GatewayInvoiceState.FAILED
@@ -144,6 +150,8 @@ class AfterPaid(StrEnum):
     SETTLED = "settled"
     KEPT = "kept"
     """It still collects exactly what is outstanding: give it again, for a second one beside it could be paid too."""
+    STUCK = "stuck"
+    """It still collects another amount than what is outstanding: no second one may stand beside it."""
     UNCLEAR = "unclear"
     """The gateway calls it paid and shows no payment: nothing is done before it does."""
 
@@ -156,6 +164,6 @@ def plan_after_paid(qr: PaidGatewayInvoice, *, now: datetime) -> AfterPaid:
     if qr.paid.amount <= 0:
         return AfterPaid.UNCLEAR
     left = qr.amount - qr.paid
-    if left.amount > 0 and left == qr.outstanding and qr.expires_at > now:
-        return AfterPaid.KEPT
-    return AfterPaid.SETTLED
+    if left.amount <= 0 or qr.expires_at <= now or qr.outstanding.amount <= 0:
+        return AfterPaid.SETTLED
+    return AfterPaid.KEPT if left == qr.outstanding else AfterPaid.STUCK

@@ -11,6 +11,9 @@ CREATE TABLE gateway_invoice (
     currency            text NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),
     state               text NOT NULL CHECK (state IN (
             'issuing', 'open', 'failed', 'settled', 'closing', 'superseded', 'cancelled', 'expired')),
+    kept_open           boolean NOT NULL DEFAULT false,
+    next_close_at       timestamptz,
+    close_attempts      integer NOT NULL DEFAULT 0,
     qr_text             text,
     qr_image            text,
     short_url           text,
@@ -39,6 +42,7 @@ CREATE TABLE gateway_invoice (
 );
 CREATE UNIQUE INDEX one_live_gateway_invoice ON gateway_invoice (invoice_id, gateway)
     WHERE state IN ('issuing', 'open', 'closing');
+CREATE INDEX gateway_invoice_closing ON gateway_invoice (next_close_at) WHERE state = 'closing';
 CREATE INDEX gateway_invoice_due ON gateway_invoice (next_check_at) WHERE requested > served;
 COMMENT ON TABLE gateway_invoice IS 'One QR at one gateway for one invoice, generation after generation, with the request to check it.';
 COMMENT ON COLUMN gateway_invoice.id IS 'Ours; named in the callback''s token.';
@@ -50,6 +54,9 @@ COMMENT ON COLUMN gateway_invoice.external_id IS 'The gateway''s own id; null un
 COMMENT ON COLUMN gateway_invoice.amount_minor IS 'What the QR asks for, in minor units; never changes.';
 COMMENT ON COLUMN gateway_invoice.currency IS 'ISO 4217 code of the amount.';
 COMMENT ON COLUMN gateway_invoice.state IS 'issuing -> open | failed; open -> settled | closing | expired; closing -> superseded | cancelled | settled.';
+COMMENT ON COLUMN gateway_invoice.kept_open IS 'The gateway does not cancel it because a part was paid, and the rest is just what the invoice lacks.';
+COMMENT ON COLUMN gateway_invoice.next_close_at IS 'Not before: when a closing one is tried again. PostgreSQL''s clock.';
+COMMENT ON COLUMN gateway_invoice.close_attempts IS 'How often a closing one was tried.';
 COMMENT ON COLUMN gateway_invoice.qr_text IS 'What the QR says.';
 COMMENT ON COLUMN gateway_invoice.qr_image IS 'Base64 PNG, where the gateway sent one.';
 COMMENT ON COLUMN gateway_invoice.short_url IS 'The gateway''s own page for the QR.';

@@ -1,24 +1,34 @@
 """The actors: what a message wakes. A message names a gateway invoice and means nothing by itself."""
 
+from collections.abc import Callable, Mapping
 from uuid import UUID
 
 import dramatiq
 import structlog
 from dramatiq import Broker
 
-from worker.settle import Settle
+from domain.gateway import GatewayError
 
 log = structlog.get_logger()
 
 
-def declare_actors(broker: Broker, *, settle: Settle, queue: str, name: str) -> None:
-    """Let the broker's workers settle what a message names; what is not due is left alone, so twice is once."""
+def declare_actors(broker: Broker, *, queue: str, actors: Mapping[str, Callable[[UUID], object]]) -> None:
+    """Let the broker's workers do what is named for the gateway invoice in a message.
 
+    What is not due is left alone, so a message that comes twice is one. None is tried again because of an error: what
+    is due is in PostgreSQL, and is rung again from there.
+    """
+    for name, act in actors.items():
+        dramatiq.actor(broker=broker, actor_name=name, queue_name=queue)(_quietly(name, act))
+
+
+def _quietly(name: str, act: Callable[[UUID], object]) -> Callable[[str], None]:
     def wake(gateway_invoice_id: str) -> None:
         try:
-            settle(UUID(gateway_invoice_id))
+            act(UUID(gateway_invoice_id))
+        except GatewayError as error:
+            log.warning("actor.failed", actor=name, gateway_invoice=gateway_invoice_id, message=error.message)
         except Exception:
-            # The lease runs out and the scheduler rings again; the message has done its duty either way.
-            log.exception("settle.broken", gateway_invoice=gateway_invoice_id)
+            log.exception("actor.broken", actor=name, gateway_invoice=gateway_invoice_id)
 
-    dramatiq.actor(broker=broker, actor_name=name, queue_name=queue)(wake)
+    return wake

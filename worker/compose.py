@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import psycopg
@@ -30,9 +31,11 @@ from simulator import server as simulator
 from simulator.facts import Merchant
 from worker.actors import declare_actors
 from worker.clock import utc_now
+from worker.close import CloseQr
 from worker.issue import ISSUE_DEADLINE_S, Issue
 from worker.ring import Ring, ring_due, ring_quietly
 from worker.settings import (
+    QR_LIFETIME,
     CheckSettings,
     DatabaseSettings,
     QPaySettings,
@@ -100,6 +103,7 @@ class _Core:
     check_requests: CheckRequests
     gateways: Mapping[str, PaymentGateway]
     settle: Settle
+    close: CloseQr
     broker: RedisBroker
     doorbell: Doorbell
     ring: Ring
@@ -117,7 +121,7 @@ def _core(
     broker = _open_broker(redis, timeout_s=redis_timeout_s)
     with open_database(database) as pool, _open_qpay(qpay, redis=redis) as gateway:
         ledger = Ledger(pool)
-        check_requests = CheckRequests(pool, spacing_s=checks.check_spacing_s)
+        check_requests = _check_requests(pool, checks)
         gateways: Mapping[str, PaymentGateway] = {gateway.name: gateway}
         doorbell = Doorbell(broker)
         ring = ring_quietly(doorbell)
@@ -136,6 +140,13 @@ def _core(
             check_requests=check_requests,
             gateways=gateways,
             settle=settle,
+            close=CloseQr(
+                gateways=gateways,
+                gateway_invoices=_gateway_invoices(pool),
+                check_requests=check_requests,
+                settle=settle,
+                clock=utc_now,
+            ),
             broker=broker,
             doorbell=doorbell,
             ring=ring,
@@ -163,11 +174,8 @@ def compose_web(
             api_keys=ApiKeys(core.pool),
             issue=Issue(
                 gateways=core.gateways,
-                gateway_invoices=GatewayInvoices(
-                    core.pool, qr_lifetime=web.qr_lifetime, issue_deadline_s=ISSUE_DEADLINE_S
-                ),
-                check_requests=core.check_requests,
-                settle=core.settle,
+                gateway_invoices=_gateway_invoices(core.pool, qr_lifetime=web.qr_lifetime),
+                close=core.close,
                 callback_url=lambda gateway_invoice_id: f"{callback_base}/{tokens.make(gateway_invoice_id)}",
                 ring=core.ring,
                 clock=utc_now,
@@ -190,9 +198,8 @@ def compose_worker(
     ) as core:
         declare_actors(
             core.broker,
-            settle=core.settle,
             queue=redis_doorbell.SETTLE_QUEUE,
-            name=redis_doorbell.SETTLE_ACTOR,
+            actors={redis_doorbell.SETTLE_ACTOR: core.settle, redis_doorbell.CLOSE_ACTOR: core.close},
         )
         yield core.broker
 
@@ -204,8 +211,9 @@ def compose_scheduler(
     """Put the scheduler together: its one job rings for what is due."""
     broker = _open_broker(redis, timeout_s=WORKER_REDIS_TIMEOUT_S)
     with open_database(database) as pool:
-        check_requests, doorbell = CheckRequests(pool, spacing_s=checks.check_spacing_s), Doorbell(broker)
-        yield lambda: ring_due(check_requests, doorbell)
+        check_requests, doorbell = _check_requests(pool, checks), Doorbell(broker)
+        gateway_invoices = _gateway_invoices(pool)
+        yield lambda: ring_due(check_requests, gateway_invoices, doorbell)
     broker.close()
 
 
@@ -248,6 +256,19 @@ def run_simulator(settings: SimulatorSettings, *, host: str, port: int) -> None:
         simulator.run(merchants=[merchant], host=host, port=port)
     except (ValueError, OSError) as error:
         raise StartError(f"the simulator cannot listen on {host}:{port}: {error}") from None
+
+
+def _gateway_invoices(pool: postgres.Pool, *, qr_lifetime: timedelta = QR_LIFETIME) -> GatewayInvoices:
+    return GatewayInvoices(pool, qr_lifetime=qr_lifetime, issue_deadline_s=ISSUE_DEADLINE_S)
+
+
+def _check_requests(pool: postgres.Pool, checks: CheckSettings) -> CheckRequests:
+    return CheckRequests(
+        pool,
+        spacing_s=checks.check_spacing_s,
+        retry_base_s=checks.retry_base_s,
+        retry_max_s=checks.retry_max_s,
+    )
 
 
 def _open_broker(settings: RedisSettings, *, timeout_s: float) -> RedisBroker:

@@ -7,10 +7,8 @@ from uuid import UUID, uuid4
 
 import structlog
 
-from adapters.postgres.check_requests import CheckRequests
 from adapters.postgres.gateway_invoices import GIVEN_UP, GatewayInvoice, GatewayInvoices, Intent
 from domain.gateway import (
-    CancelOutcome,
     GatewayBusyError,
     GatewayError,
     GatewayOutcomeUnknownError,
@@ -19,20 +17,10 @@ from domain.gateway import (
     InvoiceToIssue,
     PaymentGateway,
 )
-from domain.pay_link import (
-    AfterPaid,
-    AwaitIssue,
-    Close,
-    GatewayInvoiceState,
-    GiveAgain,
-    Refusal,
-    Refuse,
-    plan_after_paid,
-)
-from domain.payment_event import Source
+from domain.pay_link import AwaitIssue, Close, GatewayInvoiceState, GiveAgain, Refusal, Refuse
 from worker.clock import Clock
+from worker.close import CloseQr
 from worker.ring import Ring
-from worker.settle import Settle, Settled
 
 log = structlog.get_logger()
 
@@ -41,9 +29,6 @@ ISSUE_DEADLINE_S = 60.0
 
 AWAIT_S = 12.0
 """How long a second request waits for the first one's QR: longer than a create may take."""
-
-SETTLE_S = 6.0
-"""How long a request waits for the check of a QR that has just been paid: spacing, and most checks."""
 
 _LOOK_EVERY_S = 0.1
 _MAX_STEPS = 8
@@ -66,16 +51,14 @@ class Issue:
         *,
         gateways: Mapping[str, PaymentGateway],
         gateway_invoices: GatewayInvoices,
-        check_requests: CheckRequests,
-        settle: Settle,
+        close: CloseQr,
         callback_url: Callable[[UUID], str],
         ring: Ring,
         clock: Clock,
     ) -> None:
         self._gateways = gateways
         self._gateway_invoices = gateway_invoices
-        self._check_requests = check_requests
-        self._settle = settle
+        self._close = close
         self._callback_url = callback_url
         self._ring = ring
         self._clock = clock
@@ -102,8 +85,7 @@ class Issue:
                     case AwaitIssue(id=awaited):
                         self._await_issue(awaited)
                     case Close(id=closing):
-                        if not self._close(closing):
-                            return self._gateway_invoices.read(closing)
+                        self._close(closing)
                     case Intent():
                         # Planned once more afterwards: the invoice may have changed while the gateway was asked.
                         self._create(step, gateway=gateway)
@@ -159,50 +141,3 @@ class Issue:
                 return
             time.sleep(_LOOK_EVERY_S)
         raise GatewayOutcomeUnknownError("a create of this QR has not been answered yet")
-
-    def _close(self, gateway_invoice_id: UUID) -> bool:
-        """Make a QR unpayable; False when the gateway keeps it open because a part of it has been paid.
-
-        What has been paid on it is recorded before anything more is asked for.
-        """
-        closing = self._gateway_invoices.read(gateway_invoice_id)
-        if closing.external_id is None:
-            raise LookupError(f"gateway invoice {gateway_invoice_id} is closing and was never open")
-        outcome = self._gateways[closing.gateway].cancel(closing.external_id)
-        log.info("pay_link.closing", gateway_invoice=str(gateway_invoice_id), outcome=outcome)
-        match outcome:
-            case CancelOutcome.CANCELLED:
-                # One last look, now that nothing more can be paid on it: what nobody announced is not asked for again.
-                self._settle_now(gateway_invoice_id)
-                self._gateway_invoices.mark_closed(gateway_invoice_id, state=GatewayInvoiceState.SUPERSEDED)
-                return True
-            case CancelOutcome.PAID:
-                self._settle_now(gateway_invoice_id)
-                return self._end_paid(gateway_invoice_id)
-            case _:
-                assert_never(outcome)
-
-    def _end_paid(self, gateway_invoice_id: UUID) -> bool:
-        paid = self._gateway_invoices.read_paid(gateway_invoice_id)
-        match plan_after_paid(paid, now=self._clock()):
-            case AfterPaid.SETTLED:
-                self._gateway_invoices.mark_closed(gateway_invoice_id, state=GatewayInvoiceState.SETTLED)
-                return True
-            case AfterPaid.KEPT:
-                return False
-            case AfterPaid.UNCLEAR:
-                raise GatewayOutcomeUnknownError("the gateway calls the QR paid and shows no payment yet: ask again")
-            case never:
-                assert_never(never)
-
-    def _settle_now(self, gateway_invoice_id: UUID) -> None:
-        """Have a check answered that begins from now on, by us or by a worker; if that cannot be done, say so."""
-        request = self._check_requests.request(gateway_invoice_id, source=Source.COMMAND)
-        if request is None:
-            raise LookupError(f"no gateway invoice {gateway_invoice_id}")
-        until = time.monotonic() + SETTLE_S
-        while not self._check_requests.has_served(gateway_invoice_id, requested=request.requested):
-            failed = self._settle(gateway_invoice_id) is Settled.FAILED
-            if failed or time.monotonic() > until:
-                raise GatewayOutcomeUnknownError("a payment on the QR is being looked up: ask again")
-            time.sleep(_LOOK_EVERY_S)

@@ -1,5 +1,6 @@
 """Structured logs: one line an event, on standard error, with secrets taken out whatever line they got into."""
 
+import json
 import logging
 import sys
 from collections.abc import Iterable
@@ -9,6 +10,9 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 _HIDDEN = "[secret]"
+
+SECRET_MIN = 4
+"""What is shorter protects nothing, and would be found in every word."""
 
 _FIRST = ("timestamp", "level", "process", "event", "invoice", "gateway_invoice")
 
@@ -67,13 +71,20 @@ def _renderers(log_format: Literal["json", "console"]) -> list[Processor]:
     return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
 
 
+def _ways_to_write(secret: str) -> set[str]:
+    """Return a secret as it stands in text, in JSON, and in the repr of an error."""
+    return {secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1], repr(secret)[1:-1]}
+
+
 class _Redacting(logging.Formatter):
     """Takes secrets out of the finished line: an exception's text may hold what nobody meant to log."""
 
     def __init__(self, inner: logging.Formatter, secrets: Iterable[str]) -> None:
         super().__init__()
         self._inner = inner
-        self._secrets = sorted({secret for secret in secrets if secret}, key=len, reverse=True)
+        known = [secret for secret in secrets if len(secret) >= SECRET_MIN]
+        written = {form for secret in known for form in _ways_to_write(secret)}
+        self._secrets = sorted(written, key=len, reverse=True)
 
     def format(self, record: logging.LogRecord) -> str:
         line = self._inner.format(record)

@@ -6,7 +6,8 @@ from uuid import UUID
 import structlog
 
 from adapters.postgres.check_requests import CheckRequests
-from adapters.redis.doorbell import Doorbell, DoorbellError
+from adapters.postgres.gateway_invoices import GatewayInvoices
+from adapters.redis.doorbell import CLOSE_ACTOR, Doorbell, DoorbellError
 
 log = structlog.get_logger()
 
@@ -20,15 +21,20 @@ WAITING_MAX = 10_000
 """No more is rung while so many messages wait: without workers they would pile up in Redis, all saying the same."""
 
 
-def ring_due(check_requests: CheckRequests, doorbell: Doorbell) -> int:
-    """Ring for what is due and return how much that was; nothing, while workers have enough to do.
+def ring_due(check_requests: CheckRequests, gateway_invoices: GatewayInvoices, doorbell: Doorbell) -> int:
+    """Ring for checks that are due and QRs that are to be closed, and return how many checks that was.
+
+    Nothing is rung while workers have enough to do.
 
     Raises:
         DoorbellError: Redis did not take a message; what was not rung is due again in seconds.
 
     """
     rung = 0
-    for _ in range(max(0, WAITING_MAX - doorbell.waiting()) // PAGE):
+    pages = max(0, WAITING_MAX - doorbell.waiting()) // PAGE
+    if pages:
+        doorbell.ring(gateway_invoices.take_closing(page=PAGE), actor=CLOSE_ACTOR)
+    for _ in range(pages):
         due = check_requests.ring_due(page=PAGE)
         doorbell.ring(due)
         rung += len(due)

@@ -17,6 +17,8 @@ from worker import runfile
 CALLBACK_URL_MAX = 190
 """QPay takes 255 characters; the token takes 64 and a slash."""
 
+QR_LIFETIME = timedelta(days=7)
+
 PUBLIC_URL_MAX = CALLBACK_URL_MAX - len("/v2/qpay/webhook")
 
 
@@ -187,7 +189,7 @@ class WebSettings(_Settings):
     webhook_secret: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_webhook_secrets)]
     qr_lifetime: Annotated[
         timedelta, BeforeValidator(_lifetime), Field(ge=timedelta(minutes=5), le=timedelta(days=365))
-    ] = timedelta(days=7)
+    ] = QR_LIFETIME
 
 
 class WorkerSettings(_Settings):

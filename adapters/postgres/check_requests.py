@@ -47,9 +47,11 @@ class ClaimedCheck:
 class CheckRequests:
     """The check requests of all gateway invoices. Each method is one statement, committed when it returns."""
 
-    def __init__(self, pool: Pool, *, spacing_s: float) -> None:
+    def __init__(self, pool: Pool, *, spacing_s: float, retry_base_s: float, retry_max_s: float) -> None:
         self._pool = pool
         self._spacing_s = spacing_s
+        self._retry_base_s = retry_base_s
+        self._retry_max_s = retry_max_s
 
     def request(
         self, gateway_invoice_id: UUID, *, source: Source, awaited_payment_id: str | None = None
@@ -72,7 +74,14 @@ class CheckRequests:
     def claim(self, gateway_invoice_id: UUID, *, lease_token: UUID) -> ClaimedCheck | None:
         """Take the check if it is due and free; None when it is not. The lease is `LEASE_S` long."""
         with self._pool.connection() as connection:
-            row = _queries.claim_check(connection, id=gateway_invoice_id, lease_token=lease_token, lease_s=LEASE_S)
+            row = _queries.claim_check(
+                connection,
+                id=gateway_invoice_id,
+                lease_token=lease_token,
+                lease_s=LEASE_S,
+                retry_base_s=self._retry_base_s,
+                retry_max_s=self._retry_max_s,
+            )
         if row is None:
             return None
         return ClaimedCheck(

@@ -29,6 +29,12 @@ from domain.pay_link import (
 
 _queries = load_queries("gateway_invoices")
 
+CLOSE_AGAIN_S = 15.0
+"""After the first try to close a QR; longer than one may take, so that two are not at it at once. Then it doubles."""
+
+CLOSE_AGAIN_MAX_S = 3_600.0
+"""A gateway that will not close a QR is asked about once an hour: each try costs a cancel, and maybe a check."""
+
 GIVEN_UP = "GIVEN_UP"
 """The failure code of a create whose outcome nobody learnt."""
 
@@ -61,6 +67,8 @@ class GatewayInvoice:
     number: str
     external_id: str | None
     amount: Money
+    left: Money
+    """The amount, less what has been received on it."""
     state: GatewayInvoiceState
     qr_text: str | None
     qr_image: str | None
@@ -148,6 +156,17 @@ class GatewayInvoices:
         with self._pool.connection() as connection:
             _queries.mark_closed(connection, id=gateway_invoice_id, state=state.value)
 
+    def mark_kept(self, gateway_invoice_id: UUID) -> None:
+        """Write that the gateway keeps a closing QR open, and that what is left on it is still right."""
+        with self._pool.connection() as connection:
+            _queries.mark_kept(connection, id=gateway_invoice_id)
+
+    def take_closing(self, *, page: int) -> list[UUID]:
+        """Return up to `page` closing QRs that are to be tried now; each is due again only later and later."""
+        with self._pool.connection() as connection:
+            rows = _queries.take_closing(connection, page=page, base_s=CLOSE_AGAIN_S, max_s=CLOSE_AGAIN_MAX_S)
+            return [row["id"] for row in rows]
+
     def read_paid(self, gateway_invoice_id: UUID) -> PaidGatewayInvoice:
         """Read what has been paid on a QR and what its invoice still lacks."""
         with self._pool.connection() as connection:
@@ -209,13 +228,17 @@ def _live(row: Row | None) -> LiveGatewayInvoice | None:
         id=row["id"],
         state=GatewayInvoiceState(row["state"]),
         amount=from_minor_units(row["amount_minor"], currency=row["currency"]),
+        left=from_minor_units(row["amount_minor"] - row["paid_minor"], currency=row["currency"]),
+        kept_open=row["kept_open"],
         expires_at=row["expires_at"],
         given_up=row["given_up"],
     )
 
 
 def _gateway_invoice(row: Row) -> GatewayInvoice:
-    amount = from_minor_units(row.pop("amount_minor"), currency=row.pop("currency"))
+    currency = row.pop("currency")
+    amount = from_minor_units(row.pop("amount_minor"), currency=currency)
+    left = amount - from_minor_units(row.pop("paid_minor"), currency=currency)
     state = GatewayInvoiceState(row.pop("state"))
     links = tuple(BankLink(**link) for link in row.pop("links"))
-    return GatewayInvoice(amount=amount, state=state, links=links, **row)
+    return GatewayInvoice(amount=amount, left=left, state=state, links=links, **row)

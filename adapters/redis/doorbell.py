@@ -13,6 +13,8 @@ from redis.retry import Retry
 
 SETTLE_QUEUE = "settle"
 SETTLE_ACTOR = "settle"
+CLOSE_ACTOR = "close"
+"""Both take their messages from the one queue, and mean a gateway invoice."""
 
 HEARTBEAT_TIMEOUT_MS = 5_000
 """After this a killed worker's messages are given to others (measured with dramatiq 2.2: 5.0 to 5.7 s)."""
@@ -59,8 +61,8 @@ class Doorbell:
     def __init__(self, broker: RedisBroker) -> None:
         self._broker = broker
 
-    def ring(self, gateway_invoice_ids: Iterable[UUID], *, wait_s: float = 0.0) -> None:
-        """Wake a worker for each of these gateway invoices, in `wait_s`.
+    def ring(self, gateway_invoice_ids: Iterable[UUID], *, actor: str = SETTLE_ACTOR, wait_s: float = 0.0) -> None:
+        """Wake a worker, in `wait_s`, for each of these gateway invoices.
 
         Raises:
             DoorbellError: Redis did not take a message.
@@ -69,7 +71,7 @@ class Doorbell:
         for gateway_invoice_id in gateway_invoice_ids:
             message: Message[None] = Message(
                 queue_name=SETTLE_QUEUE,
-                actor_name=SETTLE_ACTOR,
+                actor_name=actor,
                 args=(str(gateway_invoice_id),),
                 kwargs={},
                 options={},

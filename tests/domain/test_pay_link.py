@@ -41,12 +41,19 @@ def a_balance(*, due: str = "100", received: str = "0", voided: bool = False) ->
 
 
 def live(
-    state: GatewayInvoiceState, *, amount: str = "100", hours: int = 1, given_up: bool = False
+    state: GatewayInvoiceState,
+    *,
+    amount: str = "100",
+    left: str | None = None,
+    hours: int = 1,
+    given_up: bool = False,
 ) -> LiveGatewayInvoice:
     return LiveGatewayInvoice(
         id=ID,
         state=state,
         amount=money(amount, currency="MNT"),
+        left=money(left or amount, currency="MNT"),
+        kept_open=left is not None,
         expires_at=NOON + timedelta(hours=hours),
         given_up=given_up,
     )
@@ -66,6 +73,9 @@ OPEN, ISSUING, CLOSING = GatewayInvoiceState.OPEN, GatewayInvoiceState.ISSUING, 
         (a_balance(), live(OPEN), GiveAgain(ID)),
         (a_balance(received="40"), live(OPEN), Close(ID)),
         (a_balance(received="40"), live(OPEN, amount="60"), GiveAgain(ID)),
+        (a_balance(received="40"), live(OPEN, left="60"), GiveAgain(ID)),
+        (a_balance(received="50"), live(OPEN, left="60"), Close(ID)),
+        (a_balance(received="40"), live(OPEN, left="60", hours=0), Close(ID)),
         (a_balance(), live(OPEN, hours=0), Close(ID)),
         (a_balance(), live(OPEN, hours=-1), Close(ID)),
         (a_balance(), live(CLOSING), Close(ID)),
@@ -85,7 +95,9 @@ def test_the_next_step_follows_from_what_is_outstanding_and_what_is_live(
         ("100", "100", "0", 1, AfterPaid.SETTLED),
         ("100", "30", "70", 1, AfterPaid.KEPT),
         ("100", "30", "70", -1, AfterPaid.SETTLED),
-        ("100", "30", "50", 1, AfterPaid.SETTLED),
+        ("100", "30", "50", 1, AfterPaid.STUCK),
+        ("100", "30", "50", -1, AfterPaid.SETTLED),
+        ("100", "30", "0", 1, AfterPaid.SETTLED),
         ("100", "0", "100", 1, AfterPaid.UNCLEAR),
         ("100", "130", "0", 1, AfterPaid.SETTLED),
     ],

@@ -66,6 +66,7 @@ def test_the_demo_ends_as_it_must_and_leaks_no_secret(folder: Path) -> None:
         logs = {path.stem: path.read_text(encoding="utf-8") for path in stack.logs.glob("*.log")}
 
     assert [outcome.wrong for outcome in outcomes] == [()] * len(STORIES)
+    assert {name: process.returncode for name, process in stack.processes.items()} == dict.fromkeys(stack.processes, 0)
     assert {"web", "worker", "scheduler", "simulator", "migrate"} <= set(logs)
     assert len(secrets) > 4 + len(STORIES)
     assert [name for name, text in logs.items() for secret in secrets if secret in text] == []

@@ -68,8 +68,9 @@ class Stack:
     def payments(self, invoice_id: str = "order-1") -> list[dict[str, Any]]:
         return self.api.get("/v2/payments", params={"invoice": invoice_id}).json()["payments"]  # type: ignore[no-any-return]  # JSON
 
-    def pay(self, number: str = "order-1", **order: object) -> dict[str, Any]:
-        answer = httpx.post(f"{self.simulator.url}/simulator/pay", json={"number": number, **order}, trust_env=False)
+    def pay(self, number: str | None = "order-1", **order: object) -> dict[str, Any]:
+        which = {} if number is None else {"number": number}
+        answer = httpx.post(f"{self.simulator.url}/simulator/pay", json=which | order, trust_env=False)
         assert answer.status_code == 201, answer.text
         return answer.json()  # type: ignore[no-any-return]  # JSON
 

@@ -1,6 +1,7 @@
 """A QR for what is outstanding: the same for everybody who asks, and never two that can be paid."""
 
 import base64
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from uuid import UUID, uuid4
@@ -97,10 +98,14 @@ def test_a_partly_paid_qr_that_the_gateway_keeps_open_is_given_again_and_none_is
     wait_until(lambda: stack.invoice()["balance"]["status"] == "partially_paid")
 
     again = stack.pay_link()
+    calls = stack.calls()["endpoints"]
+    assert stack.pay_link().text == again.text
+    assert stack.calls()["endpoints"] == calls
     stack.pay()
     wait_until(lambda: stack.invoice()["balance"]["status"] == "paid")
 
     assert (again.status_code, again.json()["gatewayInvoiceId"]) == (200, first["gatewayInvoiceId"])
+    assert again.json()["amount"]["amount"] == "70000.00"
     assert stack.creates() == 1
     assert [one["state"] for one in stack.invoice()["gatewayInvoices"]] == ["settled"]
 
@@ -116,6 +121,35 @@ def test_what_nobody_announced_is_found_before_a_qr_is_replaced(stack: Stack) ->
     assert link["amount"]["amount"] == "60000.00"
     assert stack.invoice()["balance"]["received"]["amount"] == "30000.00"
     assert stack.checks() == 1
+
+
+def test_a_qr_that_is_no_longer_right_is_closed_without_anybody_asking(
+    stack: Stack, working: Callable[[], int]
+) -> None:
+    stack.put(amount=100_000)
+    stack.pay_link()
+    stack.put(amount=90_000)
+
+    working()
+    wait_until(lambda: [one["state"] for one in stack.invoice()["gatewayInvoices"]] == ["superseded"])
+
+    (invoice,) = stack.simulator.world.book.invoices()
+    assert invoice.canceled_at is not None
+
+
+def test_the_other_qr_of_an_invoice_that_was_paid_is_cancelled(stack: Stack, working: Callable[[], int]) -> None:
+    stack.put(amount=100_000)
+    stack.pay_link()
+    stack.put(amount=90_000)
+    stack.pay_link()
+    old, _ = stack.simulator.world.book.invoices()
+    stack.pay(None, invoiceId=old.invoice_id, force=True)
+    wait_until(lambda: stack.invoice()["balance"]["status"] == "overpaid")
+
+    working()
+    wait_until(lambda: [one["state"] for one in stack.invoice()["gatewayInvoices"]] == ["superseded", "cancelled"])
+
+    assert all(invoice.canceled_at for invoice in stack.simulator.world.book.invoices())
 
 
 def test_an_amount_that_changes_while_the_qr_is_created_gets_a_qr_of_its_own(stack: Stack) -> None:

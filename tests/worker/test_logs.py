@@ -53,6 +53,15 @@ def test_a_secret_is_taken_out_of_whatever_line_it_got_into(capsys: pytest.Captu
     assert all(json.loads(line) for line in output.splitlines())
 
 
+def test_a_secret_that_json_has_to_escape_is_taken_out_too(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs(process="web", log_format="json", log_level="info", secrets=['s3c"ret\\wörd', "x"])
+
+    structlog.get_logger().info("told", url='postgresql://u:s3c"ret\\wörd@db', extra="exact")
+
+    (line,) = lines(capsys)
+    assert (line["url"], line["extra"]) == ("postgresql://u:[secret]@db", "exact")
+
+
 def test_libraries_that_tell_every_call_are_quiet(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logs(process="web", log_format="json", log_level="info")
 

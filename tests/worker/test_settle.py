@@ -12,7 +12,7 @@ from domain.payment_event import Source
 from tests.waiting import wait_until
 from tests.worker.conftest import Stack
 from worker.ring import ring_due
-from worker.settle import Settled
+from worker.settle import Settle, Settled
 
 Ring = Callable[[], int]
 
@@ -67,12 +67,14 @@ def test_a_hundred_settles_of_one_payment_at_once_make_one_event(stack: Stack) -
     qr = UUID(stack.pay_link().json()["gatewayInvoiceId"])
     stack.pay(callback="drop")
 
-    def settle(_: int) -> Settled:
+    settle_now = settle(stack)
+
+    def request_and_settle(_: int) -> Settled:
         stack.parts.check_requests.request(qr, source=Source.COMMAND)
-        return stack.parts.issue._settle(qr)  # noqa: SLF001 - the web process has no other way in
+        return settle_now(qr)
 
     with ThreadPoolExecutor(max_workers=16) as threads:
-        outcomes = list(threads.map(settle, range(100)))
+        outcomes = list(threads.map(request_and_settle, range(100)))
     wait_until(lambda: _is_quiet(stack))
 
     assert Settled.FAILED not in outcomes
@@ -117,7 +119,7 @@ def test_a_gateway_that_is_down_is_asked_again_until_it_answers(stack: Stack, wo
     stack.gateway.cut()
     stack.parts.check_requests.request(qr, source=Source.COMMAND)
 
-    assert stack.parts.issue._settle(qr) is Settled.FAILED  # noqa: SLF001 - the web process has no other way in
+    assert settle(stack)(qr) is Settled.FAILED
     assert stack.payments() == []
     stack.gateway.mend()
     wait_until(lambda: _ring(working) and stack.invoice()["balance"]["status"] == "paid")
@@ -130,13 +132,14 @@ def test_messages_do_not_pile_up_while_no_worker_takes_them(
     monkeypatch.setattr("worker.ring.PAGE", 1)
     doorbell = Doorbell(open_broker(redis_url, timeout_s=5))
     requests = stack.parts.check_requests
+    gateway_invoices = stack.parts.issue._gateway_invoices  # noqa: SLF001 - the scheduler makes its own
     for number in range(5):
         stack.put(f"order-{number}")
         qr = UUID(stack.pay_link(f"order-{number}").json()["gatewayInvoiceId"])
         requests.request(qr, source=Source.CALLBACK)
     _forget_ringing(stack)
 
-    assert [ring_due(requests, doorbell) for _ in range(3)] == [3, 0, 0]
+    assert [ring_due(requests, gateway_invoices, doorbell) for _ in range(3)] == [3, 0, 0]
 
 
 @pytest.mark.usefixtures("working")
@@ -167,6 +170,11 @@ def _forget_ringing(stack: Stack) -> None:
 
 def _has_payments(stack: Stack, count: int) -> bool:
     return bool(stack.invoice()["balance"]["payments"] == count)
+
+
+def settle(stack: Stack) -> Settle:
+    """The web process's own settle, which it uses when it closes a QR."""
+    return stack.parts.issue._close._settle  # noqa: SLF001 - it has no other way in
 
 
 def _ring(ring: Ring) -> bool:

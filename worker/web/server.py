@@ -6,6 +6,7 @@ import structlog
 import uvicorn
 
 from worker.starting import StartError
+from worker.stopping import stop_event
 from worker.web.app import create_app
 from worker.web.parts import WebParts
 
@@ -35,6 +36,8 @@ def serve(parts: WebParts, *, host: str, port: int) -> None:
         server_header=False,
         timeout_graceful_shutdown=SHUTDOWN_S,
     )
+    # uvicorn raises the signal again when it has stopped; it must find a handler, or all that is to be closed is not.
+    stop_event()
     with _listening(host, port) as listener:
         log.info("web.started", address=f"http://{host}:{port}")
         uvicorn.Server(config).run(sockets=[listener])

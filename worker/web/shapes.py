@@ -239,7 +239,7 @@ def pay_link_out(open_invoice: GatewayInvoice) -> PayLinkOut:
             for link in open_invoice.links
         ],
         expires_at=open_invoice.expires_at,
-        amount=_money_of(open_invoice.amount),
+        amount=_money_of(open_invoice.left),
     )
 
 

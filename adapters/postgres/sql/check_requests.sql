@@ -30,13 +30,18 @@ WHERE id = :id
 RETURNING requested, invoice_id, gateway, generation, rung_at IS NOT DISTINCT FROM now() AS rings,
     greatest(0, extract(epoch FROM next_check_at - now()))::float8 AS wait_s;
 
--- name: claim_check(id, lease_token, lease_s)^
--- Take the check of one gateway invoice, if one is due and nobody holds it.
+-- name: claim_check(id, lease_token, lease_s, retry_base_s, retry_max_s)^
+-- Take the check of one gateway invoice, if one is due and nobody holds it. Whoever dies or breaks over it does so once
+-- for free; from the second time on the next attempt waits longer and longer behind the lease.
 UPDATE gateway_invoice SET
     lease_token = :lease_token,
     lease_until = now() + :lease_s * interval '1 second',
     checked_at = now(),
-    attempts = attempts + 1
+    attempts = attempts + 1,
+    next_check_at = now() + CASE
+        WHEN attempts = 0 THEN :lease_s
+        ELSE :lease_s + least(:retry_max_s, :retry_base_s * power(2, least(attempts, 60)))
+    END * interval '1 second'
 WHERE id = :id
     AND requested > served
     AND external_id IS NOT NULL

@@ -2,9 +2,14 @@
 
 -- name: read_live(invoice_id, gateway)^
 -- Read the one gateway invoice of an invoice at a gateway that is issuing, open or closing.
-SELECT id, state, amount_minor, currency, expires_at, issue_deadline <= now() AS given_up
-FROM gateway_invoice
-WHERE invoice_id = :invoice_id AND gateway = :gateway AND state IN ('issuing', 'open', 'closing');
+SELECT g.id, g.state, g.amount_minor, g.currency, g.kept_open, g.expires_at, g.issue_deadline <= now() AS given_up,
+    (
+        SELECT coalesce(sum(e.amount_minor), 0)::bigint
+        FROM payment_event AS e
+        WHERE e.invoice_id = g.invoice_id AND e.gateway_invoice_id = g.id AND e.kind = 'received'
+    ) AS paid_minor
+FROM gateway_invoice AS g
+WHERE g.invoice_id = :invoice_id AND g.gateway = :gateway AND g.state IN ('issuing', 'open', 'closing');
 
 -- name: next_generation(invoice_id, gateway)$
 -- Number the next QR of an invoice at a gateway.
@@ -51,6 +56,28 @@ WHERE id = :id AND state = 'open';
 UPDATE gateway_invoice SET state = :state
 WHERE id = :id AND state = 'closing';
 
+-- name: mark_kept(id)!
+-- Write that the gateway keeps a QR open, and that it is still right.
+UPDATE gateway_invoice SET state = 'open', kept_open = true
+WHERE id = :id AND state = 'closing';
+
+-- name: take_closing(page, base_s, max_s)
+-- Take note that up to a page of closing QRs is tried now, and when each may be tried again: later and later.
+WITH due AS (
+    SELECT id
+    FROM gateway_invoice
+    WHERE state = 'closing' AND (next_close_at IS NULL OR next_close_at <= now())
+    ORDER BY next_close_at NULLS FIRST
+    LIMIT :page
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE gateway_invoice AS g SET
+    close_attempts = g.close_attempts + 1,
+    next_close_at = now() + least(:max_s, :base_s * power(2, least(g.close_attempts, 60))) * interval '1 second'
+FROM due
+WHERE g.id = due.id
+RETURNING g.id;
+
 -- name: read_paid(id)^
 -- Read what has been paid on a QR, and what is outstanding on its invoice.
 SELECT g.amount_minor, g.currency, g.expires_at, b.outstanding_minor, coalesce(sum(e.amount_minor), 0)::bigint AS paid_minor
@@ -62,7 +89,12 @@ GROUP BY g.id, b.outstanding_minor;
 
 -- name: read_gateway_invoice(id)^
 -- Read a gateway invoice as a customer needs it.
-SELECT id, invoice_id, gateway, generation, number, external_id, amount_minor, currency, state, qr_text, qr_image,
-    short_url, links, expires_at, failure_code, last_error
-FROM gateway_invoice
-WHERE id = :id;
+SELECT g.id, g.invoice_id, g.gateway, g.generation, g.number, g.external_id, g.amount_minor, g.currency, g.state,
+    g.qr_text, g.qr_image, g.short_url, g.links, g.expires_at, g.failure_code, g.last_error,
+    (
+        SELECT coalesce(sum(e.amount_minor), 0)::bigint
+        FROM payment_event AS e
+        WHERE e.invoice_id = g.invoice_id AND e.gateway_invoice_id = g.id AND e.kind = 'received'
+    ) AS paid_minor
+FROM gateway_invoice AS g
+WHERE g.id = :id;

@@ -11,7 +11,7 @@ from adapters.postgres.check_requests import CheckRequests, ClaimedCheck
 from adapters.postgres.connection import Pool, Row
 from adapters.postgres.invoices import Invoices
 from adapters.postgres.ledger import Ledger
-from domain.check_request import RECHECK_AFTER_S
+from domain.check_request import LEASE_S, RECHECK_AFTER_S
 from domain.payment_event import Source
 from tests.adapters.postgres.samples import NOON, open_qr, put, qr_store
 
@@ -24,12 +24,12 @@ def qr(pool: Pool, invoices: Invoices) -> UUID:
 
 @pytest.fixture
 def requests(pool: Pool) -> CheckRequests:
-    return CheckRequests(pool, spacing_s=2.0)
+    return CheckRequests(pool, spacing_s=2.0, retry_base_s=2.0, retry_max_s=60.0)
 
 
 @pytest.fixture
 def unspaced(pool: Pool) -> CheckRequests:
-    return CheckRequests(pool, spacing_s=0.0)
+    return CheckRequests(pool, spacing_s=0.0, retry_base_s=2.0, retry_max_s=60.0)
 
 
 @pytest.fixture
@@ -126,8 +126,7 @@ def test_a_late_holder_changes_nothing(
 ) -> None:
     ask(unspaced, qr)
     late = claim(unspaced, qr)
-    with pool.connection() as connection:
-        connection.execute("UPDATE gateway_invoice SET lease_until = now() - interval '1 second'")
+    _let_the_lease_run_out(pool)
     current = claim(unspaced, qr)
 
     finish(pool, unspaced, late)
@@ -264,8 +263,28 @@ def test_a_check_whose_holder_died_is_rung_again_when_its_lease_is_over(
     with pool.connection() as connection:
         connection.execute("UPDATE gateway_invoice SET rung_at = now() - interval '1 minute'")
         assert unspaced.ring_due(page=10) == []
-        connection.execute("UPDATE gateway_invoice SET lease_until = now() - interval '1 second'")
+    _let_the_lease_run_out(pool)
     assert unspaced.ring_due(page=10) == [qr]
+
+
+def test_a_check_that_breaks_its_holders_waits_longer_each_time(
+    pool: Pool, unspaced: CheckRequests, qr: UUID, column: Callable[[str], Any]
+) -> None:
+    ask(unspaced, qr)
+    waits = []
+    for _ in range(8):
+        claim(unspaced, qr)
+        waits.append(column("wait_s") - LEASE_S)
+        _let_the_lease_run_out(pool)
+
+    assert waits == [pytest.approx(wait_s, abs=1) for wait_s in (0, 4, 8, 16, 32, 60, 60, 60)]
+
+
+def _let_the_lease_run_out(pool: Pool) -> None:
+    with pool.connection() as connection:
+        connection.execute(
+            "UPDATE gateway_invoice SET lease_until = now() - interval '1 second', next_check_at = now()"
+        )
 
 
 def test_finishing_belongs_to_the_transaction_of_the_append(

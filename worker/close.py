@@ -1,0 +1,102 @@
+"""Close: make a QR that is no longer right unpayable, and record what was paid on it before."""
+
+import time
+from collections.abc import Mapping
+from typing import assert_never
+from uuid import UUID
+
+import structlog
+
+from adapters.postgres.check_requests import CheckRequests
+from adapters.postgres.gateway_invoices import GatewayInvoices
+from domain.gateway import CancelOutcome, GatewayOutcomeUnknownError, GatewayRefusedError, PaymentGateway
+from domain.pay_link import AfterPaid, GatewayInvoiceState, plan_after_paid
+from domain.payment_event import Source
+from worker.clock import Clock
+from worker.settle import Settle, Settled
+
+log = structlog.get_logger()
+
+SETTLE_S = 6.0
+"""How long the check of a QR that was just closed is waited for: spacing, and most checks."""
+
+_LOOK_EVERY_S = 0.1
+
+
+class CloseQr:
+    """Closes one QR that is `closing`. No transaction is open across a call; twice, or two at once, is once."""
+
+    def __init__(
+        self,
+        *,
+        gateways: Mapping[str, PaymentGateway],
+        gateway_invoices: GatewayInvoices,
+        check_requests: CheckRequests,
+        settle: Settle,
+        clock: Clock,
+    ) -> None:
+        self._gateways = gateways
+        self._gateway_invoices = gateway_invoices
+        self._check_requests = check_requests
+        self._settle = settle
+        self._clock = clock
+
+    def __call__(self, gateway_invoice_id: UUID) -> None:
+        """Cancel the QR at its gateway, look at it once more, and write how that ended.
+
+        Afterwards it is superseded, cancelled or settled; or open again, where its gateway keeps it open because a part
+        was paid and what is left is just what is outstanding. After an error it is still closing, and tried again.
+
+        Raises:
+            GatewayError: the gateway did not answer, or keeps a QR open that is no longer right.
+
+        """
+        closing = self._gateway_invoices.read(gateway_invoice_id)
+        if closing.state is not GatewayInvoiceState.CLOSING:
+            return
+        if closing.external_id is None:
+            raise LookupError(f"gateway invoice {gateway_invoice_id} is closing and was never open")
+        with structlog.contextvars.bound_contextvars(
+            invoice=closing.invoice_id, gateway_invoice=str(gateway_invoice_id), gateway=closing.gateway
+        ):
+            outcome = self._gateways[closing.gateway].cancel(closing.external_id)
+            log.info("close.answered", outcome=outcome)
+            # One last look: what was paid and never announced would be asked for again.
+            self._settle_now(gateway_invoice_id)
+            self._end(gateway_invoice_id, outcome)
+
+    def _end(self, gateway_invoice_id: UUID, outcome: CancelOutcome) -> None:
+        paid = self._gateway_invoices.read_paid(gateway_invoice_id)
+        match outcome:
+            case CancelOutcome.CANCELLED:
+                replaced = paid.outstanding.amount > 0
+                state = GatewayInvoiceState.SUPERSEDED if replaced else GatewayInvoiceState.CANCELLED
+                self._gateway_invoices.mark_closed(gateway_invoice_id, state=state)
+            case CancelOutcome.PAID:
+                match plan_after_paid(paid, now=self._clock()):
+                    case AfterPaid.SETTLED:
+                        self._gateway_invoices.mark_closed(gateway_invoice_id, state=GatewayInvoiceState.SETTLED)
+                    case AfterPaid.KEPT:
+                        self._gateway_invoices.mark_kept(gateway_invoice_id)
+                    case AfterPaid.STUCK:
+                        message = "the QR is partly paid, and the gateway keeps it open for another amount than is due"
+                        raise GatewayRefusedError("INVOICE_PAID", message)
+                    case AfterPaid.UNCLEAR:
+                        message = "the gateway calls the QR paid and shows no payment yet: ask again"
+                        raise GatewayOutcomeUnknownError(message)
+                    case never:
+                        assert_never(never)
+            case _:
+                assert_never(outcome)
+
+    def _settle_now(self, gateway_invoice_id: UUID) -> None:
+        """Have a check answered that begins from now on, by us or by a worker; if that cannot be done, say so."""
+        request = self._check_requests.request(gateway_invoice_id, source=Source.COMMAND)
+        if request is None:
+            raise LookupError(f"no gateway invoice {gateway_invoice_id}")
+        until = time.monotonic() + SETTLE_S
+        while not self._check_requests.has_served(gateway_invoice_id, requested=request.requested):
+            failed = self._settle(gateway_invoice_id) is Settled.FAILED
+            if failed or time.monotonic() > until:
+                raise GatewayOutcomeUnknownError("a payment on the QR is being looked up: ask again")
+            time.sleep(_LOOK_EVERY_S)
