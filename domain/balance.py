@@ -35,7 +35,7 @@ class Balance:
     refunded: Money
     voided: bool
     payments: int
-    """How many payments the invoice has received."""
+    """How often money came: payments received, and payments or parts of them assigned."""
     first_paid_at: datetime | None
     last_paid_at: datetime | None
 
@@ -94,11 +94,9 @@ def fold(changes: Iterable[InvoiceChange], events: Iterable[PaymentEvent], *, cu
     received, refunded, paid_at = nothing, nothing, list[datetime]()
     for event in events:
         match event.kind:
-            case Kind.RECEIVED:
+            case Kind.RECEIVED | Kind.ASSIGNED:
                 received += event.amount
                 paid_at.append(event.occurred_at)
-            case Kind.ASSIGNED:
-                received += event.amount
             case Kind.UNASSIGNED:
                 received -= event.amount
             case Kind.REFUNDED:

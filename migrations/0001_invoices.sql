@@ -89,7 +89,7 @@ COMMENT ON COLUMN invoice_balance.due_minor IS 'What the invoice asks for, in mi
 COMMENT ON COLUMN invoice_balance.received_minor IS 'Received, with what was assigned to the invoice, less what was moved away.';
 COMMENT ON COLUMN invoice_balance.refunded_minor IS 'Given back.';
 COMMENT ON COLUMN invoice_balance.voided_at IS 'Since when nothing is due any more.';
-COMMENT ON COLUMN invoice_balance.payments IS 'How many payments were received.';
+COMMENT ON COLUMN invoice_balance.payments IS 'How often money came: payments received, and payments or parts of them assigned.';
 COMMENT ON COLUMN invoice_balance.first_paid_at IS 'When the first payment was made.';
 COMMENT ON COLUMN invoice_balance.last_paid_at IS 'When the last payment was made.';
 COMMENT ON COLUMN invoice_balance.net_minor IS 'received - refunded: what the merchant holds.';

@@ -10,7 +10,7 @@ import structlog
 
 from adapters.postgres.check_requests import CheckRequests, ClaimedCheck
 from adapters.postgres.connection import Connection
-from adapters.postgres.ledger import Appended, Ledger
+from adapters.postgres.ledger import About, Appended, Ledger
 from domain.check_request import retry_delay_s
 from domain.gateway import (
     CheckAnswer,
@@ -22,7 +22,7 @@ from domain.gateway import (
     RowStatus,
     UnreadableRow,
 )
-from domain.reconciler import CheckedInvoice, Decision, Discrepancy, reconcile
+from domain.reconciler import CheckedInvoice, reconcile
 from worker.clock import Clock
 from worker.ring import Ring
 
@@ -91,7 +91,11 @@ class Settle:
             currency=check.currency,
             source=check.source,
         )
-        decision = reconcile(answer, checked=checked, seen_at=seen_at)
+        about = About(
+            invoices=frozenset({check.invoice_id}),
+            payments=frozenset((check.gateway, row.payment_id) for row in answer.rows if isinstance(row, PaymentRow)),
+            gateway_invoices=frozenset({check.gateway_invoice_id}),
+        )
         seen = {row.payment_id for row in answer.rows if _has_outcome(row)}
         asked_again_in_s: float | None = None
 
@@ -99,8 +103,13 @@ class Settle:
             nonlocal asked_again_in_s
             asked_again_in_s = self._check_requests.finish(connection, check, seen_payment_ids=seen)
 
-        appended = self._ledger.append(decision.events, recorded_at=seen_at, in_transaction=finish)
-        _tell(decision, appended, rows=len(answer.rows))
+        appended = self._ledger.append(
+            about,
+            lambda recorded: reconcile(answer, checked=checked, recorded=recorded, seen_at=seen_at),
+            recorded_at=seen_at,
+            in_transaction=finish,
+        )
+        _tell(appended, rows=len(answer.rows))
         if asked_again_in_s is not None:
             self._ring(check.gateway_invoice_id, asked_again_in_s)
 
@@ -122,13 +131,10 @@ def _has_outcome(row: PaymentRow | UnreadableRow) -> TypeGuard[PaymentRow]:
     return isinstance(row, PaymentRow) and row.status is not RowStatus.NEW
 
 
-def _tell(decision: Decision, appended: Appended, *, rows: int) -> None:
+def _tell(appended: Appended, *, rows: int) -> None:
     for event in appended.events:
         log.info("payment.recorded", payment=event.payment_id, kind=event.kind, amount=str(event.amount.amount))
-    for discrepancy in (*decision.discrepancies, *appended.discrepancies):
-        _warn(discrepancy)
+    for opened in appended.opened:
+        one = opened.discrepancy
+        log.warning("discrepancy.opened", id=opened.id, kind=one.kind, payment=one.payment_id, detail=one.detail)
     log.info("check.finished", rows=rows, new_events=len(appended.events))
-
-
-def _warn(discrepancy: Discrepancy) -> None:
-    log.warning("discrepancy.found", kind=discrepancy.kind, payment=discrepancy.payment_id, detail=discrepancy.detail)

@@ -1,33 +1,60 @@
-"""The ledger: appends payment events and adds what was really inserted to the balances, in one transaction."""
+"""The ledger: lets a rule decide on what is recorded, under lock, and writes what it decides, in one transaction."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from adapters.postgres.connection import Connection, Pool, Row
 from adapters.postgres.queries import load_queries
+from domain.discrepancy import Discrepancy
 from domain.money import from_minor_units, minor_units
-from domain.payment_event import PaymentEvent
-from domain.reconciler import Discrepancy, DiscrepancyKind
+from domain.payment_event import Kind, PaymentEvent
+from domain.reconciler import Decision
+from domain.recorded import PaymentKey, Recorded, RecordedEvent, RecordedInvoice, RecordedPayment
 
 _queries = load_queries("ledger")
 
-EventKey = tuple[str, str, str, str]
+TRIES = 8
+"""How often a decision is made anew because others were faster; each time more is locked, or more is known."""
+
+
+class LedgerBusyError(Exception):
+    """Others changed what a decision was about, time and again. Nothing was written; trying again helps."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """What a decision is about: it sees these, locked, and may write to these invoices and no others.
+
+    The invoices that hold a part of one of the payments are found and locked as well.
+    """
+
+    invoices: frozenset[str] = frozenset()
+    payments: frozenset[PaymentKey] = frozenset()
+    gateway_invoices: frozenset[UUID] = frozenset()
+    """QRs whose recorded payments are to be seen too."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """A question that was not open before."""
+
+    id: int
+    discrepancy: Discrepancy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Appended:
     """What an append came to."""
 
-    events: tuple[PaymentEvent, ...]
-    """Those that were not known before."""
-    discrepancies: tuple[Discrepancy, ...]
-    """Stored events that differ from what was given under the same key; the stored ones stay."""
+    events: tuple[PaymentEvent, ...] = ()
+    opened: tuple[Opened, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RecordedPayment:
+class StoredEvent:
     """One event as it is stored. Times are UTC; amounts are in minor units."""
 
     position: int
@@ -52,25 +79,35 @@ class Ledger:
 
     def append(
         self,
-        events: Sequence[PaymentEvent],
+        about: About,
+        decide: Callable[[Recorded], Decision],
         *,
         recorded_at: datetime,
         in_transaction: Callable[[Connection], object] = lambda _: None,
     ) -> Appended:
-        """Append those events that are not known yet, and project them; nothing is done twice, or by half.
+        """Let `decide` see what is recorded, under lock, and write what it decides: all of it, or nothing.
 
-        One transaction: balances are locked in id order, events inserted in key order, a known one is compared with
-        what is stored, and `in_transaction` runs last (it finishes the check request). Safe to repeat after an error
-        whose outcome is unknown.
+        One transaction: balances are locked in id order, then payments in key order; events are inserted in key order
+        and added to balances, payments and suspense; discrepancies are opened; `in_transaction` runs last (it finishes
+        a check request). Where others were faster everything is rolled back and decided anew, so `decide` must have no
+        effect of its own. Safe to repeat after an error whose outcome is unknown.
 
         Raises:
+            LedgerBusyError: others were faster each time.
             psycopg.Error: the transaction failed, or nobody knows whether it was committed.
 
         """
-        with self._pool.connection() as connection, connection.transaction():
-            appended = self._append(connection, events, recorded_at=recorded_at)
-            in_transaction(connection)
-        return appended
+        invoices = about.invoices
+        for _ in range(TRIES):
+            try:
+                with self._pool.connection() as connection, connection.transaction():
+                    decision = decide(_lock(connection, about, invoices))
+                    opened = _write(connection, decision, recorded_at=recorded_at)
+                    in_transaction(connection)
+                return Appended(events=decision.events, opened=opened)
+            except _DecideAnewError as anew:
+                invoices |= anew.also_lock
+        raise LedgerBusyError
 
     def payments(
         self,
@@ -82,7 +119,7 @@ class Ledger:
         occurred_from: datetime | None = None,
         occurred_to: datetime | None = None,
         unmatched: bool = False,
-    ) -> list[RecordedPayment]:
+    ) -> list[StoredEvent]:
         """Read up to `page` events behind position `after`, oldest position first; `occurred_to` is exclusive."""
         with self._pool.connection() as connection:
             rows = _queries.events_page(
@@ -95,34 +132,113 @@ class Ledger:
                 after=after,
                 page=page,
             )
-            return [RecordedPayment(**row) for row in rows]
+            return [StoredEvent(**row) for row in rows]
 
     def balances_unlike_events(self) -> list[str]:
         """Return the invoices whose balance is not the sum of their changes and events; none, if all is well."""
         with self._pool.connection() as connection:
             return [row["invoice_id"] for row in _queries.balances_unlike_events(connection)]
 
-    def _append(self, connection: Connection, events: Sequence[PaymentEvent], *, recorded_at: datetime) -> Appended:
-        if not events:
-            return Appended(events=(), discrepancies=())
-        invoice_ids = sorted({event.invoice_id for event in events if event.invoice_id is not None})
-        _drain(_queries.lock_balances(connection, invoice_ids=invoice_ids))
-        inserted = {_key(row) for row in _queries.append_events(connection, **_columns(events, recorded_at))}
-        new = tuple(event for event in events if event.key in inserted)
-        known = [event for event in events if event.key not in inserted]
-        if new:
-            _queries.move_paid_gateway_invoices(connection, invoice_ids=invoice_ids)
-        return Appended(events=new, discrepancies=self._compare(connection, known))
 
-    def _compare(self, connection: Connection, known: Sequence[PaymentEvent]) -> tuple[Discrepancy, ...]:
-        if not known:
-            return ()
-        columns = _columns(known, known[0].occurred_at)
-        keys = {name: columns[name] for name in ("gateways", "payment_ids", "kinds", "refs")}
-        stored = {_key(row): row for row in _queries.stored_events(connection, **keys)}
-        return tuple(
-            _changed(event, stored[event.key]) for event in known if not _is_the_same(event, stored[event.key])
+class _DecideAnewError(Exception):
+    """Rolls back a transaction whose decision was, or would be, made on less than what is known."""
+
+    def __init__(self, also_lock: frozenset[str] = frozenset()) -> None:
+        super().__init__()
+        self.also_lock = also_lock
+
+
+def _lock(connection: Connection, about: About, invoice_ids: frozenset[str]) -> Recorded:
+    ids = sorted(invoice_ids)
+    invoices = {row["invoice_id"]: _invoice(row) for row in _queries.lock_invoices(connection, invoice_ids=ids)}
+    if not about.payments and not any(invoice.routes for invoice in invoices.values()):
+        return Recorded(invoices=invoices)
+    locked = [
+        (row["gateway"], row["payment_id"])
+        for row in _queries.lock_payments(
+            connection,
+            gateways=[gateway for gateway, _ in about.payments],
+            payment_ids=[payment_id for _, payment_id in about.payments],
+            invoice_ids=ids,
+            gateway_invoice_ids=list(about.gateway_invoices),
         )
+    ]
+    payments = _read_payments(connection, locked) if locked else {}
+    beyond = _holders(payments) - invoice_ids
+    if beyond:
+        raise _DecideAnewError(also_lock=beyond)
+    return Recorded(invoices=invoices, payments=payments)
+
+
+def _read_payments(connection: Connection, keys: Sequence[PaymentKey]) -> dict[PaymentKey, RecordedPayment]:
+    events: dict[PaymentKey, list[RecordedEvent]] = {}
+    gateways, payment_ids = [key[0] for key in keys], [key[1] for key in keys]
+    for row in _queries.events_of_payments(connection, gateways=gateways, payment_ids=payment_ids):
+        events.setdefault((row["gateway"], row["payment_id"]), []).append(_event(row))
+    return {key: RecordedPayment(key=key, events=tuple(events[key])) for key in keys}
+
+
+def _holders(payments: Mapping[PaymentKey, RecordedPayment]) -> frozenset[str]:
+    """Return the invoices that hold, or held, a part of the payments."""
+    return frozenset(
+        event.invoice_id for payment in payments.values() for event in payment.events if event.invoice_id is not None
+    )
+
+
+def _write(connection: Connection, decision: Decision, *, recorded_at: datetime) -> tuple[Opened, ...]:
+    if decision.events:
+        (row,) = _queries.append_events(connection, **_columns(decision.events, recorded_at))
+        if row["events"] != len(decision.events):
+            raise _DecideAnewError
+        invoice_ids = sorted({event.invoice_id for event in decision.events if event.invoice_id is not None})
+        _queries.move_paid_gateway_invoices(connection, invoice_ids=invoice_ids)
+    if decision.cleared:
+        gateways, payment_ids = zip(*sorted(decision.cleared), strict=True)
+        _queries.withdraw_suspicions(connection, gateways=list(gateways), payment_ids=list(payment_ids))
+    return _note(connection, decision.discrepancies, now=recorded_at) if decision.discrepancies else ()
+
+
+def _note(connection: Connection, discrepancies: Sequence[Discrepancy], *, now: datetime) -> tuple[Opened, ...]:
+    asked = {(one.kind.value, one.gateway, one.subject, one.fingerprint): one for one in discrepancies}
+    rows = _queries.note_discrepancies(
+        connection,
+        kinds=[one.kind.value for one in asked.values()],
+        gateways=[one.gateway for one in asked.values()],
+        subjects=[one.subject for one in asked.values()],
+        fingerprints=[one.fingerprint for one in asked.values()],
+        invoice_ids=[one.invoice_id for one in asked.values()],
+        payment_ids=[one.payment_id for one in asked.values()],
+        details=[one.detail for one in asked.values()],
+        certain=[one.certain for one in asked.values()],
+        now=now,
+    )
+    opened: list[Opened] = []
+    for row in rows:
+        one = asked[row["kind"], row["gateway"], row["subject"], row["fingerprint"]]
+        if row["state"] == "open" and row["seen"] == (1 if one.certain else 2):
+            opened.append(Opened(id=row["id"], discrepancy=one))
+    return tuple(opened)
+
+
+def _invoice(row: Row) -> RecordedInvoice:
+    return RecordedInvoice(
+        id=row["invoice_id"],
+        currency=row["currency"],
+        due=from_minor_units(row["due_minor"], currency=row["currency"]),
+        net=from_minor_units(row["net_minor"], currency=row["currency"]),
+        voided=row["voided"],
+        routes=frozenset(row["routes"]),
+    )
+
+
+def _event(row: Row) -> RecordedEvent:
+    return RecordedEvent(
+        kind=Kind(row["kind"]),
+        ref=row["ref"],
+        invoice_id=row["invoice_id"],
+        gateway_invoice_id=row["gateway_invoice_id"],
+        amount=from_minor_units(row["amount_minor"], currency=row["currency"]),
+    )
 
 
 def _columns(events: Sequence[PaymentEvent], recorded_at: datetime) -> dict[str, object]:
@@ -143,29 +259,3 @@ def _columns(events: Sequence[PaymentEvent], recorded_at: datetime) -> dict[str,
         "raws": [json.dumps(event.raw, ensure_ascii=False) for event in events],
         "whos": [event.who for event in events],
     }
-
-
-def _key(row: Row) -> EventKey:
-    return (row["gateway"], row["payment_id"], row["kind"], row["ref"])
-
-
-def _is_the_same(event: PaymentEvent, stored: Row) -> bool:
-    return (event.invoice_id, minor_units(event.amount), event.amount.currency.code) == (
-        stored["invoice_id"],
-        stored["amount_minor"],
-        stored["currency"],
-    )
-
-
-def _changed(event: PaymentEvent, stored: Row) -> Discrepancy:
-    was = from_minor_units(stored["amount_minor"], currency=stored["currency"])
-    return Discrepancy(
-        kind=DiscrepancyKind.CHANGED_ROW,
-        payment_id=event.payment_id,
-        detail=f"recorded as {was} on {stored['invoice_id']}, now {event.amount} on {event.invoice_id}",
-    )
-
-
-def _drain(rows: object) -> None:
-    """Run a query whose rows do not matter: aiosql runs it only when it is consumed."""
-    list(rows)  # type: ignore[call-overload]  # aiosql is untyped

@@ -3,10 +3,13 @@
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+from domain.balance import fold
 from domain.gateway import PaymentRow, RowStatus
+from domain.invoice import ChangeKind, InvoiceChange
 from domain.money import money
 from domain.payment_event import Kind, OccurredAtSource, PaymentEvent, Source
 from domain.reconciler import CheckedInvoice
+from domain.recorded import PaymentKey, Recorded, RecordedEvent, RecordedInvoice, RecordedPayment, route_of
 
 NOON = datetime(2026, 11, 22, 4, 0, tzinfo=UTC)
 GATEWAY_INVOICE = UUID("00000000-0000-4000-8000-000000000001")
@@ -57,6 +60,40 @@ def a_row(
         paid_at=paid_at,
         raw={"payment_id": payment_id},
     )
+
+
+def recorded(
+    *events: PaymentEvent, due: str = "100", voided: bool = False, invoice_ids: tuple[str, ...] = ("order-1",)
+) -> Recorded:
+    """What the ledger would show of these events: the invoices, and every payment among them."""
+    by_payment: dict[PaymentKey, list[RecordedEvent]] = {}
+    for event in events:
+        by_payment.setdefault((event.gateway, event.payment_id), []).append(
+            RecordedEvent(
+                kind=event.kind,
+                ref=event.ref,
+                invoice_id=event.invoice_id,
+                gateway_invoice_id=event.gateway_invoice_id,
+                amount=event.amount,
+            )
+        )
+    asked = InvoiceChange(position=1, kind=ChangeKind.AMOUNT, amount=money(due, currency="MNT"))
+    invoices = {}
+    for invoice_id in invoice_ids:
+        mine = [event for event in events if event.invoice_id == invoice_id]
+        balance = fold([asked], mine, currency="MNT")
+        invoices[invoice_id] = RecordedInvoice(
+            id=invoice_id,
+            currency="MNT",
+            due=balance.due,
+            net=balance.net,
+            voided=voided,
+            routes=frozenset(
+                route_of(event.gateway, event.gateway_invoice_id) for event in mine if event.kind is Kind.RECEIVED
+            ),
+        )
+    payments = {key: RecordedPayment(key=key, events=tuple(of_it)) for key, of_it in by_payment.items()}
+    return Recorded(invoices=invoices, payments=payments)
 
 
 def a_check(*, source: Source = Source.CALLBACK) -> CheckedInvoice:

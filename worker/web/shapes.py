@@ -21,7 +21,7 @@ from pydantic.alias_generators import to_camel
 
 from adapters.postgres.gateway_invoices import GatewayInvoice
 from adapters.postgres.invoices import GatewayInvoiceSummary, InvoiceRecord
-from adapters.postgres.ledger import RecordedPayment
+from adapters.postgres.ledger import StoredEvent
 from domain.invoice import InvalidInvoiceError, InvoiceTerms, require_payable
 from domain.money import from_minor_units, money
 from worker.clock import rfc3339
@@ -243,7 +243,7 @@ def pay_link_out(open_invoice: GatewayInvoice) -> PayLinkOut:
     )
 
 
-def payment_out(payment: RecordedPayment) -> PaymentOut:
+def payment_out(payment: StoredEvent) -> PaymentOut:
     """Return a recorded payment as the API shows it."""
     fee = None if payment.fee_minor is None else _money_out(payment.fee_minor, payment.currency)
     return PaymentOut(

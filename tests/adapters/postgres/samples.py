@@ -1,14 +1,19 @@
 """Invoices and QRs to test with."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 from adapters.postgres.connection import Pool
 from adapters.postgres.gateway_invoices import GatewayInvoices, Intent
 from adapters.postgres.invoices import Invoices, Put
+from adapters.postgres.ledger import About, Appended, Ledger
 from domain.gateway import IssuedInvoice
 from domain.invoice import InvoiceTerms
 from domain.money import money
+from domain.payment_event import PaymentEvent
+from domain.reconciler import Decision
+from domain.recorded import Recorded
 
 NOON = datetime(2026, 11, 22, 4, 0, tzinfo=UTC)
 
@@ -37,3 +42,20 @@ def open_qr(pool: Pool, invoice_id: str = "order-1") -> UUID:
     assert isinstance(step, Intent)
     assert store.mark_open(step.id, issued=an_answer())
     return step.id
+
+
+def append(ledger: Ledger, events: Sequence[PaymentEvent]) -> Appended:
+    """Append those events that are not recorded yet, as a rule would that has no questions."""
+    about = About(
+        invoices=frozenset(event.invoice_id for event in events if event.invoice_id is not None),
+        payments=frozenset((event.gateway, event.payment_id) for event in events),
+    )
+
+    def decide(recorded: Recorded) -> Decision:
+        known = {
+            (*payment.key, event.kind, event.ref) for payment in recorded.payments.values() for event in payment.events
+        }
+        new = {event.key: event for event in events if event.key not in known}
+        return Decision(events=tuple(new[key] for key in sorted(new)))
+
+    return ledger.append(about, decide, recorded_at=NOON)

@@ -10,9 +10,10 @@ import pytest
 from adapters.postgres.check_requests import CheckRequests, ClaimedCheck
 from adapters.postgres.connection import Pool, Row
 from adapters.postgres.invoices import Invoices
-from adapters.postgres.ledger import Ledger
+from adapters.postgres.ledger import About, Ledger
 from domain.check_request import LEASE_S, RECHECK_AFTER_S
 from domain.payment_event import Source
+from domain.reconciler import Decision
 from tests.adapters.postgres.samples import NOON, open_qr, put, qr_store
 
 
@@ -294,7 +295,8 @@ def test_finishing_belongs_to_the_transaction_of_the_append(
     check = claim(unspaced, qr)
 
     Ledger(pool).append(
-        [],
+        About(),
+        lambda _: Decision(),
         recorded_at=NOON,
         in_transaction=lambda connection: unspaced.finish(connection, check, seen_payment_ids=[]),
     )

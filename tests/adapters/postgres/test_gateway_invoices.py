@@ -10,7 +10,7 @@ from adapters.postgres.gateway_invoices import Intent, UnknownInvoiceError
 from adapters.postgres.invoices import AmountLockedError, InvoiceRecord, Invoices, Put
 from adapters.postgres.ledger import Ledger
 from domain.pay_link import AwaitIssue, Close, GatewayInvoiceState, GiveAgain, Refuse
-from tests.adapters.postgres.samples import NOON, an_answer, open_qr, put, qr_store
+from tests.adapters.postgres.samples import NOON, an_answer, append, open_qr, put, qr_store
 from tests.domain.samples import an_event
 
 
@@ -55,7 +55,7 @@ def test_a_part_payment_asks_for_the_old_qr_to_be_closed_and_the_next_is_for_the
 ) -> None:
     put(invoices, amount="100")
     qr, store = open_qr(pool), qr_store(pool)
-    ledger.append([an_event(amount="30", gateway_invoice_id=qr)], recorded_at=NOON)
+    append(ledger, [an_event(amount="30", gateway_invoice_id=qr)])
 
     closing = store.next_step("order-1", gateway="qpay", new_id=uuid4(), now=NOON)
     store.mark_closed(qr, state=GatewayInvoiceState.SUPERSEDED)
@@ -68,7 +68,7 @@ def test_a_part_payment_asks_for_the_old_qr_to_be_closed_and_the_next_is_for_the
 
 def test_nothing_is_issued_for_a_paid_invoice(pool: Pool, invoices: Invoices, ledger: Ledger) -> None:
     put(invoices, amount="100")
-    ledger.append([an_event(amount="100")], recorded_at=NOON)
+    append(ledger, [an_event(amount="100")])
 
     assert isinstance(qr_store(pool).next_step("order-1", gateway="qpay", new_id=uuid4(), now=NOON), Refuse)
 
@@ -90,7 +90,7 @@ def test_putting_an_invoice_again_changes_it_until_it_is_paid_on(
     assert _read(invoices).due_minor == 8_000
     assert [summary.state for summary in _read(invoices).gateway_invoices] == ["closing"]
 
-    ledger.append([an_event(amount="10")], recorded_at=NOON)
+    append(ledger, [an_event(amount="10")])
     assert put(invoices, amount="80") is Put.CHANGED
     with pytest.raises(AmountLockedError):
         put(invoices, amount="90")

@@ -1,0 +1,49 @@
+"""A discrepancy: a question for a person. It moves no money; a person answers it with an action."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class DiscrepancyKind(StrEnum):
+    """Why a person should look."""
+
+    UNMATCHED = "unmatched"
+    """Money of no known invoice, or in another currency than its invoice's, lies in suspense."""
+    CHANGED_AMOUNT = "changed_amount"
+    """The gateway tells another amount or currency of a payment than it did."""
+    CHANGED_INVOICE = "changed_invoice"
+    """The gateway tells of a payment on another invoice than it did."""
+    CHANGED_STATUS = "changed_status"
+    """A payment that was PAID is called NEW, FAILED or PARTIAL, check after check."""
+    MISSING_AT_GATEWAY = "missing_at_gateway"
+    """A payment that was PAID is no longer shown, check after check."""
+    UNKNOWN_STATUS = "unknown_status"
+    UNREADABLE_ROW = "unreadable_row"
+    NOT_AN_AMOUNT = "not_an_amount"
+    """PAID with zero or less."""
+    OTHER_CURRENCY = "other_currency"
+    PAID_AFTER_VOID = "paid_after_void"
+    """A void invoice holds money."""
+    DUPLICATE_PAYMENT = "duplicate_payment"
+    """Two QRs, or two gateways, were paid for the same due."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Discrepancy:
+    """One question. (`kind`, `gateway`, `subject`, `fingerprint`) tells whether it was asked before.
+
+    A question that was answered is not asked again unless its fingerprint changes.
+    """
+
+    kind: DiscrepancyKind
+    gateway: str
+    subject: str
+    """What it is about: a payment id, an invoice id, or the digest of a row that cannot be read."""
+    fingerprint: str
+    """What makes it another question about the same subject, such as the new amount."""
+    detail: str
+    """The question in words, for people."""
+    invoice_id: str | None
+    payment_id: str | None
+    certain: bool = True
+    """False for what may be a stale read: it is only asked when the next check says the same."""
