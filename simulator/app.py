@@ -10,9 +10,10 @@ from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from simulator import control_api, pages
+from simulator import control_api, pages, payments_api
 from simulator.clock import Clock
 from simulator.facts import Merchant
+from simulator.problems import problem
 from simulator.qpay.api import ROUTERS
 from simulator.world import Switches, World
 
@@ -54,7 +55,7 @@ def create_app(
         },
     )
     app.state.world = world
-    for router in (*ROUTERS, control_api.router, pages.router):
+    for router in (*ROUTERS, control_api.router, payments_api.router, pages.router):
         app.include_router(router)
     app.add_middleware(SaysSo)
     return app
@@ -81,7 +82,7 @@ async def _refuse(_: Request, error: Exception) -> JSONResponse:
     """Refuse what no route takes."""
     if not isinstance(error, HTTPException):
         raise error
-    answer = control_api.problem(error.status_code, str(error.detail).upper().replace(" ", "_"), str(error.detail))
+    answer = problem(error.status_code, str(error.detail).upper().replace(" ", "_"), str(error.detail))
     answer.headers.update(error.headers or {})
     return answer
 
@@ -89,6 +90,6 @@ async def _refuse(_: Request, error: Exception) -> JSONResponse:
 async def _confess(_: Request, error: Exception) -> JSONResponse:
     """Answer for a mistake of the simulator itself; the server logs it."""
     log.error("simulator.broken", error=type(error).__name__)
-    answer = control_api.problem(500, "SIMULATOR_BROKEN", "the simulator made a mistake; its log says more")
+    answer = problem(500, "SIMULATOR_BROKEN", "the simulator made a mistake; its log says more")
     answer.headers.append(*SAYS_SO)  # this answer goes round the middleware
     return answer

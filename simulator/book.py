@@ -1,10 +1,11 @@
-"""The book of what really happened, in memory: the oracle that tests compare the worker with."""
+"""The book of what really happened, in memory: the oracle that tests compare the worker with. Apart, what is told."""
 
 from dataclasses import replace
 from datetime import datetime
 from threading import RLock
 
-from simulator.facts import PAID, Invoice, InvoiceState, Payment, SentCallback
+from simulator.facts import PAID, REFUNDED, Invoice, InvoiceState, Payment, SentCallback
+from simulator.telling import TRUTH, Telling, ToldPayment, tell
 
 
 class Book:
@@ -20,6 +21,7 @@ class Book:
         self._payments: dict[str, Payment] = {}
         self._ids_by_invoice: dict[str, list[str]] = {}
         self._callbacks: list[SentCallback] = []
+        self._tellings: dict[str, Telling] = {}
 
     def add_invoice(self, invoice: Invoice) -> None:
         """Enter a new invoice; its number may be one that was used before."""
@@ -42,6 +44,20 @@ class Book:
         """Mark the invoice as cancelled at `now`."""
         with self.lock:
             self._invoices[invoice.invoice_id] = replace(invoice, canceled_at=now)
+
+    def refund(self, payment: Payment) -> Payment:
+        """Mark the payment as given back, and return it so.
+
+        An invoice that it had paid can be paid again; nobody has seen whether one of QPay's can.
+        """
+        with self.lock:
+            self._payments[payment.payment_id] = refunded = replace(payment, status=REFUNDED)
+            return refunded
+
+    def set_telling(self, payment: Payment, telling: Telling) -> None:
+        """Tell this of the payment from now on; what was told before is forgotten, what happened is not."""
+        with self.lock:
+            self._tellings[payment.payment_id] = telling
 
     def invoice(self, invoice_id: str) -> Invoice | None:
         """Find an invoice by its id."""
@@ -75,6 +91,22 @@ class Book:
         with self.lock:
             return [self._payments[one] for one in self._ids_by_invoice.get(invoice.invoice_id, [])]
 
+    def telling(self, payment: Payment) -> Telling:
+        """Look up what is told of a payment; the truth unless something else was set."""
+        with self.lock:
+            return self._tellings.get(payment.payment_id, TRUTH)
+
+    def told(self, payment: Payment) -> ToldPayment | None:
+        """Tell of one payment what the wire may know; None while it is hidden."""
+        telling = self.telling(payment)
+        return None if telling.hidden else tell(payment, telling=telling)
+
+    def told_of(self, invoice: Invoice) -> list[ToldPayment]:
+        """Tell the payments of one invoice, oldest first: a hidden one is missing, a duplicated one repeated."""
+        with self.lock:
+            each = [(self.told(payment), self.telling(payment)) for payment in self.payments_of(invoice)]
+        return [told for told, telling in each if told is not None for _ in range(telling.duplicated)]
+
     def callbacks(self) -> list[SentCallback]:
         """List every callback whose outcome is known, in the order of their ends."""
         with self.lock:
@@ -102,3 +134,4 @@ class Book:
             self._payments.clear()
             self._ids_by_invoice.clear()
             self._callbacks.clear()
+            self._tellings.clear()

@@ -12,6 +12,8 @@ from pydantic_core import PydanticCustomError
 from simulator.clock import rfc3339
 from simulator.facts import PAID, Invoice, PaymentType
 from simulator.paying import NotPayableError, pay
+from simulator.payments_api import payment_fact
+from simulator.problems import invalid, problem
 from simulator.qpay.gate import CANCEL_INVOICE, CHECK, GET_INVOICE, GET_PAYMENT
 from simulator.world import World, world_of
 
@@ -40,11 +42,6 @@ class PayOrder(BaseModel):
         return self
 
 
-def problem(status_code: int, code: str, message: str) -> JSONResponse:
-    """Refuse in the control API's shape."""
-    return JSONResponse({"error": {"code": code, "message": message}}, status_code=status_code)
-
-
 @router.post("/pay")
 async def pay_invoice(request: Request) -> JSONResponse:
     """Pay an invoice, by its number (the newest open one) or its id, and send the callbacks.
@@ -56,7 +53,7 @@ async def pay_invoice(request: Request) -> JSONResponse:
     try:
         order = PayOrder.model_validate_json(await request.body())
     except ValidationError as problems:
-        return problem(422, "INVALID", _first(problems))
+        return invalid(problems)
     invoice = _find(world, order)
     if invoice is None:
         return problem(404, "INVOICE_NOT_FOUND", "no such invoice was issued here")
@@ -80,7 +77,10 @@ async def pay_invoice(request: Request) -> JSONResponse:
 
 @router.get("/facts")
 async def facts(request: Request) -> JSONResponse:
-    """Tell what really happened: every invoice and every payment, oldest first, amounts in whole tögrög."""
+    """Tell what really happened: every invoice and every payment, oldest first, amounts in whole tögrög.
+
+    Beside each payment stands what the wire tells of it, where a test has made that something else.
+    """
     world = world_of(request)
     now = world.clock()
     with world.book.lock:
@@ -95,18 +95,7 @@ async def facts(request: Request) -> JSONResponse:
             }
             for invoice in world.book.invoices()
         ]
-        payments = [
-            {
-                "paymentId": payment.payment_id,
-                "invoiceId": payment.invoice_id,
-                "amount": payment.amount,
-                "fee": payment.fee,
-                "type": payment.type.value,
-                "status": payment.status,
-                "paidAt": rfc3339(payment.paid_at),
-            }
-            for payment in world.book.payments()
-        ]
+        payments = [payment_fact(world.book, payment) for payment in world.book.payments()]
     return JSONResponse({"invoices": invoices, "payments": payments})
 
 
@@ -153,11 +142,6 @@ async def reset(request: Request) -> JSONResponse:
     await world_of(request).reset()
     log.info("simulator.reset")
     return JSONResponse({})
-
-
-def _first(problems: ValidationError) -> str:
-    first = problems.errors(include_url=False, include_context=False)[0]
-    return ": ".join(part for part in (".".join(str(step) for step in first["loc"]), first["msg"]) if part)
 
 
 def _find(world: World, order: PayOrder) -> Invoice | None:

@@ -7,6 +7,8 @@ from enum import StrEnum
 
 PAID = "PAID"
 """The only status that is money; payments may hold any other word as well."""
+REFUNDED = "REFUNDED"
+"""The whole amount was given back."""
 
 
 class InvoiceState(StrEnum):

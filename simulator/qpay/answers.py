@@ -1,10 +1,12 @@
 """What QPay answers: its bodies, made from the facts. Money is now a number, now a string, as it is there."""
 
 from collections.abc import Iterable
+from decimal import Decimal
 
 from simulator.clock import rfc3339
-from simulator.facts import PAID, Invoice, InvoiceState, Line, Payment, PaymentType
+from simulator.facts import PAID, Invoice, InvoiceState, Line, PaymentType
 from simulator.qpay.sessions import LIFETIME, Session
+from simulator.telling import ToldPayment
 
 Body = dict[str, object]
 
@@ -62,22 +64,23 @@ def invoice_body(invoice: Invoice, *, state: InvoiceState) -> Body:
     }
 
 
-def check_body(page: Iterable[Payment], *, count: int, paid_total: int, older_shape: bool) -> Body:
-    """Answer payment/check with one page of `count` payments; without any, `paid_amount` is left out."""
+def check_body(page: Iterable[ToldPayment], *, count: int, paid_total: Decimal, older_shape: bool) -> Body:
+    """Answer payment/check with one page of `count` rows; without any, `paid_amount` is left out."""
     if count == 0:
         return {"count": 0, "rows": []}
     row = _older_row if older_shape else _row
-    return {"count": count, "paid_amount": paid_total, "rows": [row(payment) for payment in page]}
+    rows = [_garbled(row(payment)) if payment.garbled else row(payment) for payment in page]
+    return {"count": count, "paid_amount": _number(paid_total), "rows": rows}
 
 
-def payment_body(payment: Payment) -> Body:
+def payment_body(payment: ToldPayment) -> Body:
     """Describe one payment as GET payment does."""
-    return {
+    body: Body = {
         "payment_id": payment.payment_id,
         "payment_status": payment.status,
         "payment_fee": _text(payment.fee),
         "payment_amount": _text(payment.amount),
-        "payment_currency": "MNT",
+        "payment_currency": payment.currency,
         "payment_date": rfc3339(payment.paid_at),
         "payment_wallet": WALLET_ID,
         "object_type": "INVOICE",
@@ -87,15 +90,16 @@ def payment_body(payment: Payment) -> Body:
         "transaction_type": payment.type.value,
         **_transactions(payment),
     }
+    return _garbled(body) if payment.garbled else body
 
 
-def _row(payment: Payment) -> Body:
+def _row(payment: ToldPayment) -> Body:
     return {
         "payment_id": payment.payment_id,
         "payment_status": payment.status,
         "payment_amount": _text(payment.amount),
         "trx_fee": _text(payment.fee),
-        "payment_currency": "MNT",
+        "payment_currency": payment.currency,
         "payment_wallet": WALLET if payment.type is PaymentType.P2P else "qPay wallet",
         "payment_type": payment.type.value,
         "next_payment_date": None,
@@ -104,27 +108,27 @@ def _row(payment: Payment) -> Body:
     }
 
 
-def _older_row(payment: Payment) -> Body:
+def _older_row(payment: ToldPayment) -> Body:
     return {
         "payment_id": payment.payment_id,
         "payment_status": payment.status,
         "payment_date": rfc3339(payment.paid_at),
         "payment_fee": payment.fee,
-        "payment_amount": payment.amount,
-        "payment_currency": "MNT",
+        "payment_amount": _number(payment.amount),
+        "payment_currency": payment.currency,
         "payment_wallet": WALLET_ID,
         "transaction_type": payment.type.value,
     }
 
 
-def _transactions(payment: Payment) -> Body:
+def _transactions(payment: ToldPayment) -> Body:
     """Describe how the money came: gross for a card, net of the fee for a bank transfer."""
     status = "SUCCESS" if payment.status == PAID else payment.status
     card = {
         "card_type": "UNIONPAY",
         "is_cross_border": False,
         "amount": _text(payment.amount),
-        "currency": "MNT",
+        "currency": payment.currency,
         "date": rfc3339(payment.paid_at),
         "status": status,
         "settlement_status": "PENDING",
@@ -137,7 +141,7 @@ def _transactions(payment: Payment) -> Body:
         "account_number": "50*******",
         "status": status,
         "amount": _text(payment.amount - payment.fee),
-        "currency": "MNT",
+        "currency": payment.currency,
         "settlement_status": "SETTLED",
     }
     by_card = payment.type is PaymentType.CARD
@@ -157,5 +161,13 @@ def _line(line: Line) -> Body:
     }
 
 
-def _text(amount: int) -> str:
-    return f"{amount}.00"
+def _garbled(body: Body) -> Body:
+    return {key: value for key, value in body.items() if key != "payment_amount"}
+
+
+def _text(amount: int | Decimal) -> str:
+    return f"{amount:.2f}"
+
+
+def _number(amount: Decimal) -> int | float:
+    return int(amount) if amount == int(amount) else float(amount)

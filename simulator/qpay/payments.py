@@ -1,33 +1,35 @@
 """QPay's payments on the wire: what has been paid on an invoice, and one payment by its id."""
 
+from decimal import Decimal
+
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
-from simulator.facts import PAID
+from simulator.facts import PAID, Merchant, Payment
 from simulator.qpay import answers
 from simulator.qpay.auth import LoggedIn
 from simulator.qpay.errors import QPayError
 from simulator.qpay.gate import WireRoute
 from simulator.qpay.invoices import own_invoice
 from simulator.qpay.requests import CheckPayment, body_of
-from simulator.world import world_of
+from simulator.world import World, world_of
 
 router = APIRouter(prefix="/v2", route_class=WireRoute)
 
 
 @router.post("/payment/check")
 async def check_payment(request: Request, merchant: LoggedIn) -> JSONResponse:
-    """List the payments of an invoice, page by page, oldest first."""
+    """List the payments of an invoice as they are told, page by page, oldest first."""
     world = world_of(request)
     asked = await body_of(request, CheckPayment)
     if asked.object_type != "INVOICE":
         raise QPayError.refused(400, "INVALID_OBJECT_TYPE")
-    payments = world.book.payments_of(own_invoice(world, merchant, asked.object_id))
+    payments = world.book.told_of(own_invoice(world, merchant, asked.object_id))
     start = (asked.offset.page_number - 1) * asked.offset.page_limit
     body = answers.check_body(
         payments[start : start + asked.offset.page_limit],
         count=len(payments),
-        paid_total=sum(payment.amount for payment in payments if payment.status == PAID),
+        paid_total=sum((payment.amount for payment in payments if payment.status == PAID), start=Decimal(0)),
         older_shape=world.switches.check_rows_are_older,
     )
     return JSONResponse(body)
@@ -35,10 +37,21 @@ async def check_payment(request: Request, merchant: LoggedIn) -> JSONResponse:
 
 @router.get("/payment/{payment_id}")
 async def get_payment(request: Request, payment_id: str, merchant: LoggedIn) -> JSONResponse:
-    """Describe a payment."""
+    """Describe a payment as it is told."""
     world = world_of(request)
+    told = world.book.told(_own_payment(world, merchant, payment_id))
+    if told is None:
+        raise _not_found()
+    return JSONResponse(answers.payment_body(told))
+
+
+def _own_payment(world: World, merchant: Merchant, payment_id: str) -> Payment:
     payment = world.book.payment(payment_id)
     invoice = None if payment is None else world.book.invoice(payment.invoice_id)
     if payment is None or invoice is None or invoice.merchant != merchant.username:
-        raise QPayError.refused(422, "PAYMENT_NOTFOUND")
-    return JSONResponse(answers.payment_body(payment))
+        raise _not_found()
+    return payment
+
+
+def _not_found() -> QPayError:
+    return QPayError.refused(422, "PAYMENT_NOTFOUND")

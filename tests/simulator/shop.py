@@ -54,6 +54,12 @@ class Shop:
         body: dict[str, Any] = answer.json()
         return body
 
+    def tell(self, payment_id: str, **order: Any) -> dict[str, Any]:
+        answer = self.http.post(f"/simulator/payments/{payment_id}", json=order)
+        assert answer.status_code == 200, answer.text
+        body: dict[str, Any] = answer.json()
+        return body
+
     def look(self, path: str) -> dict[str, Any]:
         body: dict[str, Any] = self.http.get(f"/simulator/{path}").json()
         return body

@@ -46,6 +46,7 @@ def test_paying_by_number_pays_in_full_and_facts_tell_it(shop: Shop, bearer: Bea
                 "type": "P2P",
                 "status": "PAID",
                 "paidAt": "2026-03-11T05:57:47.336Z",
+                "told": None,
             }
         ],
     }

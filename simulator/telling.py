@@ -1,0 +1,59 @@
+"""What the wire tells of a payment, which tests may turn away from what happened: stale, changed, gone or broken."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from simulator.facts import Payment, PaymentType
+
+CURRENCY = "MNT"
+"""In which everything here is really paid."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Telling:
+    """What is told of one payment instead of the truth; None tells the truth. Nothing of it is a fact."""
+
+    status: str | None = None
+    amount: Decimal | None = None
+    """In tögrög, with up to two decimals."""
+    currency: str | None = None
+    hidden: bool = False
+    """It is neither in payment/check nor in GET payment."""
+    duplicated: int = 1
+    """So many rows of payment/check are this payment, one after the other."""
+    garbled: bool = False
+    """Its rows and its description have no payment_amount."""
+
+
+TRUTH = Telling()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToldPayment:
+    """A payment as the wire tells it; fields as in `Payment`, but that the amount may have two decimals."""
+
+    payment_id: str
+    invoice_id: str
+    amount: Decimal
+    currency: str
+    fee: int
+    type: PaymentType
+    status: str
+    paid_at: datetime
+    garbled: bool
+
+
+def tell(payment: Payment, *, telling: Telling) -> ToldPayment:
+    """Tell of a payment what `telling` says, and the truth where it says nothing."""
+    return ToldPayment(
+        payment_id=payment.payment_id,
+        invoice_id=payment.invoice_id,
+        amount=Decimal(payment.amount) if telling.amount is None else telling.amount,
+        currency=telling.currency or CURRENCY,
+        fee=payment.fee,
+        type=payment.type,
+        status=telling.status or payment.status,
+        paid_at=payment.paid_at,
+        garbled=telling.garbled,
+    )
