@@ -14,7 +14,7 @@ from simulator.facts import PAID, Invoice, PaymentType
 from simulator.paying import NotPayableError, pay
 from simulator.payments_api import payment_fact
 from simulator.problems import invalid, problem
-from simulator.qpay.gate import CANCEL_INVOICE, CHECK, GET_INVOICE, GET_PAYMENT
+from simulator.qpay.gate import CANCEL_INVOICE, CANCEL_PAYMENT, CHECK, GET_INVOICE, GET_PAYMENT, REFUND_PAYMENT
 from simulator.world import World, world_of
 
 router = APIRouter(prefix="/simulator")
@@ -112,6 +112,8 @@ async def calls(request: Request) -> JSONResponse:
             "gets": counted.by_invoice(GET_INVOICE),
             "cancels": counted.by_invoice(CANCEL_INVOICE),
             "paymentGets": counted.by_invoice(GET_PAYMENT),
+            "refunds": counted.by_invoice(REFUND_PAYMENT),
+            "paymentCancels": counted.by_invoice(CANCEL_PAYMENT),
         }
     )
 

@@ -15,6 +15,8 @@ CHECK = "POST /v2/payment/check"
 GET_INVOICE = "GET /v2/invoice/{invoice_id}"
 CANCEL_INVOICE = "DELETE /v2/invoice/{invoice_id}"
 GET_PAYMENT = "GET /v2/payment/{payment_id}"
+REFUND_PAYMENT = "DELETE /v2/payment/refund/{payment_id}"
+CANCEL_PAYMENT = "DELETE /v2/payment/cancel/{payment_id}"
 
 
 class WireRoute(APIRoute):
@@ -43,7 +45,7 @@ async def _invoice_id(request: Request, world: World, *, endpoint: str) -> str |
             return CheckPayment.model_validate_json(await request.body()).object_id
         except ValidationError:
             return None  # the handler refuses it, in words
-    if endpoint == GET_PAYMENT:
+    if endpoint in {GET_PAYMENT, REFUND_PAYMENT, CANCEL_PAYMENT}:
         payment = world.book.payment(request.path_params["payment_id"])
         return None if payment is None else payment.invoice_id
     invoice_id: str | None = request.path_params.get("invoice_id")

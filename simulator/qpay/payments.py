@@ -1,20 +1,22 @@
-"""QPay's payments on the wire: what has been paid on an invoice, and one payment by its id."""
+"""QPay's payments on the wire: what has been paid on an invoice, one payment by its id, and giving it back."""
 
 from decimal import Decimal
 
+import structlog
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
-from simulator.facts import PAID, Merchant, Payment
+from simulator.facts import PAID, REFUNDED, Merchant, Payment, PaymentType
 from simulator.qpay import answers
 from simulator.qpay.auth import LoggedIn
 from simulator.qpay.errors import QPayError
 from simulator.qpay.gate import WireRoute
 from simulator.qpay.invoices import own_invoice
-from simulator.qpay.requests import CheckPayment, body_of
+from simulator.qpay.requests import CheckPayment, GiveBack, body_of
 from simulator.world import World, world_of
 
 router = APIRouter(prefix="/v2", route_class=WireRoute)
+log = structlog.get_logger()
 
 
 @router.post("/payment/check")
@@ -43,6 +45,35 @@ async def get_payment(request: Request, payment_id: str, merchant: LoggedIn) -> 
     if told is None:
         raise _not_found()
     return JSONResponse(answers.payment_body(told))
+
+
+@router.delete("/payment/refund/{payment_id}")
+async def refund_payment(request: Request, payment_id: str, merchant: LoggedIn) -> JSONResponse:
+    """Give a card payment back, whole."""
+    await body_of(request, GiveBack)
+    return _give_back(world_of(request), merchant, payment_id)
+
+
+@router.delete("/payment/cancel/{payment_id}")
+async def cancel_payment(request: Request, payment_id: str, merchant: LoggedIn) -> JSONResponse:
+    """Cancel a card payment: the same as a refund, for QPay has no other status for money that went back."""
+    await body_of(request, GiveBack)
+    return _give_back(world_of(request), merchant, payment_id)
+
+
+def _give_back(world: World, merchant: Merchant, payment_id: str) -> JSONResponse:
+    """Judge by what happened, not by what is told of it; a hidden payment is given back as well."""
+    with world.book.lock:
+        payment = _own_payment(world, merchant, payment_id)
+        if payment.status == REFUNDED:
+            raise QPayError.refused(400, "PAYMENT_ALREADY_CANCELED")
+        if payment.status != PAID:
+            raise QPayError.refused(400, "PAYMENT_NOT_PAID")
+        if payment.type is not PaymentType.CARD:
+            raise QPayError.refused(400, "PAYMENT_SETTLED")
+        world.book.refund(payment)
+    log.info("simulator.refunded", payment_id=payment_id, invoice_id=payment.invoice_id, amount=payment.amount)
+    return JSONResponse({})
 
 
 def _own_payment(world: World, merchant: Merchant, payment_id: str) -> Payment:

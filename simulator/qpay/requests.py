@@ -102,6 +102,16 @@ class CheckPayment(BaseModel):
     offset: Offset = Field(default_factory=Offset)
 
 
+class GiveBack(BaseModel):
+    """The body of DELETE payment/refund and DELETE payment/cancel.
+
+    A `callback_url` is taken and never called: nobody has seen what QPay calls it with.
+    """
+
+    note: Text255
+    callback_url: Annotated[Text255, AfterValidator(_reachable)] | None = None
+
+
 Body = TypeVar("Body", bound=BaseModel)
 
 

@@ -16,6 +16,8 @@ def test_calls_are_counted_by_endpoint_and_by_invoice(shop: Shop) -> None:
     bearer.call("DELETE", f"/v2/invoice/{other}")
     payment_id = shop.paid(invoiceId=one, callback="drop")["paymentId"]
     bearer.call("GET", f"/v2/payment/{payment_id}")
+    bearer.call("DELETE", f"/v2/payment/refund/{payment_id}", json={"note": "returned"})
+    bearer.call("DELETE", "/v2/payment/cancel/nothing", json={"note": "returned"})
 
     assert shop.look("calls") == {
         "endpoints": {
@@ -25,12 +27,16 @@ def test_calls_are_counted_by_endpoint_and_by_invoice(shop: Shop) -> None:
             "GET /v2/invoice/{invoice_id}": 1,
             "DELETE /v2/invoice/{invoice_id}": 1,
             "GET /v2/payment/{payment_id}": 1,
+            "DELETE /v2/payment/refund/{payment_id}": 1,
+            "DELETE /v2/payment/cancel/{payment_id}": 1,
         },
         "logins": 1,
         "checks": {one: 2, other: 1},
         "gets": {one: 1},
         "cancels": {other: 1},
         "paymentGets": {one: 1},
+        "refunds": {one: 1},
+        "paymentCancels": {},
     }
 
 
