@@ -182,6 +182,17 @@ class PaymentGateway(Protocol):
         """Make the QR unpayable. Idempotent: one that was cancelled before is `CANCELLED` again."""
         ...
 
+    def refund(self, payment_id: str, /, *, note: str) -> None:
+        """Ask the gateway to give one whole payment back; returning means that it said yes, now or before.
+
+        QPay refunds card payments only, and the whole amount: a bank transfer is refused with `PAYMENT_SETTLED`
+        (`GatewayRefusedError` with that code). `PAYMENT_ALREADY_CANCELED` counts as done: nobody can tell a refund of
+        ours whose answer was lost from one that was made elsewhere, and the money is back either way.
+        After `GatewayOutcomeUnknownError` only a check tells whether it was given back. `note` says why, for people;
+        it is shortened to what the gateway takes.
+        """
+        ...
+
     def read_callback(self, query: Mapping[str, str], /) -> str | None:
         """Return the payment id that a callback's query announces, or None; a hint for re-checks, never evidence."""
         ...

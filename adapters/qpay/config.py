@@ -15,6 +15,9 @@ ISSUE_TIMEOUT_S = 10.0
 CANCEL_TIMEOUT_S = 8.0
 """Counts a whole `cancel`."""
 
+REFUND_TIMEOUT_S = CANCEL_TIMEOUT_S
+"""Counts a whole `refund`: one request as well, and a person waits for it."""
+
 CONNECT_TIMEOUT_S = 3.0
 """Counts one TCP connect with its TLS handshake: two lost SYN packets, and still time left to say "not acted upon"."""
 
@@ -45,6 +48,7 @@ class Limits:
     check_timeout_s: float = CHECK_TIMEOUT_S
     issue_timeout_s: float = ISSUE_TIMEOUT_S
     cancel_timeout_s: float = CANCEL_TIMEOUT_S
+    refund_timeout_s: float = REFUND_TIMEOUT_S
     connect_timeout_s: float = CONNECT_TIMEOUT_S
     login_timeout_s: float = LOGIN_TIMEOUT_S
     login_spacing_s: float = LOGIN_SPACING_S

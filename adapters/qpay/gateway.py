@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self
-from urllib.parse import quote
 
 import structlog
 from redis.asyncio.connection import parse_url
@@ -14,7 +13,8 @@ from adapters.qpay.http import Request
 from adapters.qpay.issuing import issue_body, read_issued
 from adapters.qpay.rows import read_row
 from adapters.qpay.session import Calls, Session
-from adapters.qpay.wire import CheckBody, InvoiceBody, read_any, read_body
+from adapters.qpay.undoing import cancel_request, refund_request, require_done
+from adapters.qpay.wire import CheckBody, InvoiceBody, read_body
 from domain.gateway import (
     CancelOutcome,
     CheckAnswer,
@@ -109,9 +109,7 @@ class QPayGateway:
             ValueError: before any call: `external_id` cannot be a part of a path.
 
         """
-        if not external_id.strip("."):
-            raise ValueError("external_id is empty or made of dots")
-        request = Request(endpoint="DELETE invoice", method="DELETE", path=f"/invoice/{quote(external_id, safe='')}")
+        request = cancel_request(external_id)
 
         async def work(calls: Calls) -> CancelOutcome:
             try:
@@ -124,11 +122,31 @@ class QPayGateway:
                         return CancelOutcome.PAID
                     case _:
                         raise
-            if answer.body.strip():
-                _refuse_error_in_success(read_any(answer.body))
+            require_done(request, answer)
             return CancelOutcome.CANCELLED
 
         return self._session.run(work, timeout_s=self._limits.cancel_timeout_s)
+
+    def refund(self, payment_id: str, /, *, note: str) -> None:
+        """Give one whole card payment back; at most `refund_timeout_s`. Errors as in the port.
+
+        The status of `PAYMENT_ALREADY_CANCELED` is unverified, so any refusal with that code counts as done. No code
+        of its own is known for a payment that was refunded before. `note` is made one line of at most 255 characters.
+
+        Raises:
+            ValueError: before any call: `payment_id` cannot be a part of a path.
+
+        """
+        request = refund_request(payment_id, note=note)
+
+        async def work(calls: Calls) -> None:
+            try:
+                require_done(request, await calls.call(request))
+            except GatewayRefusedError as refusal:
+                if refusal.code != "PAYMENT_ALREADY_CANCELED":
+                    raise
+
+        self._session.run(work, timeout_s=self._limits.refund_timeout_s)
 
     def read_callback(self, query: Mapping[str, str], /) -> str | None:
         """Return `qpay_payment_id` when it can be one: 1 to 100 printable ASCII characters without spaces."""
@@ -159,8 +177,3 @@ def _is_last(page: CheckBody, *, had: int) -> bool:
     if page.count is None or page.count < had:
         return len(page.rows) < PAGE_ROWS
     return page.count == had
-
-
-def _refuse_error_in_success(body: object) -> None:
-    if not isinstance(body, Mapping) or body.get("error"):
-        raise GatewayUnreadableError("QPay's answer to DELETE invoice says neither yes nor no")

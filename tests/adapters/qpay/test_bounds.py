@@ -22,7 +22,13 @@ from tests.adapters.qpay.scripted import Reply, ScriptedQPay, answer, drip, hang
 
 CHECK = "POST /v2/payment/check"
 TOTAL_S = 0.25
-SHORT = Limits(check_timeout_s=TOTAL_S, issue_timeout_s=TOTAL_S, cancel_timeout_s=TOTAL_S, connect_timeout_s=0.15)
+SHORT = Limits(
+    check_timeout_s=TOTAL_S,
+    issue_timeout_s=TOTAL_S,
+    cancel_timeout_s=TOTAL_S,
+    refund_timeout_s=TOTAL_S,
+    connect_timeout_s=0.15,
+)
 DRIPS = {
     "body": drip(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n{", b" "),
     "chunked body": drip(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
@@ -34,6 +40,7 @@ CALLS: dict[str, tuple[str, Callable[[QPayGateway, InvoiceToIssue], object]]] = 
     "check": (CHECK, lambda gateway, _rent: gateway.check("i-1")),
     "issue": ("POST /v2/invoice", lambda gateway, rent: gateway.issue(rent)),
     "cancel": ("DELETE /v2/invoice/i-1", lambda gateway, _rent: gateway.cancel("i-1")),
+    "refund": ("DELETE /v2/payment/refund/p-1", lambda gateway, _rent: gateway.refund("p-1", note="returned")),
 }
 
 
@@ -56,7 +63,13 @@ def hurried(qpay: ScriptedQPay, open_gateway: OpenGateway) -> QPayGateway:
 
 @pytest.mark.parametrize(
     ("call", "drip"),
-    [*(("check", drip) for drip in DRIPS), ("issue", "body"), ("issue", "headers"), ("cancel", "body")],
+    [
+        *(("check", drip) for drip in DRIPS),
+        ("issue", "body"),
+        ("issue", "headers"),
+        ("cancel", "body"),
+        ("refund", "body"),
+    ],
 )
 def test_drip_of_bytes_is_bounded_in_total_time(
     qpay: ScriptedQPay, hurried: QPayGateway, rent: InvoiceToIssue, call: str, drip: str
