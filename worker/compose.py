@@ -18,6 +18,7 @@ from adapters.embedded.servers import remove_home, start_servers
 from adapters.postgres import connection as postgres
 from adapters.postgres.api_keys import ApiKeys
 from adapters.postgres.check_requests import CheckRequests
+from adapters.postgres.discrepancies import Discrepancies
 from adapters.postgres.gateway_invoices import GatewayInvoices
 from adapters.postgres.invoices import Invoices
 from adapters.postgres.ledger import Ledger
@@ -32,6 +33,7 @@ from simulator.facts import Merchant
 from worker.actors import declare_actors
 from worker.clock import utc_now
 from worker.close import CloseQr
+from worker.correct import Correct
 from worker.issue import ISSUE_DEADLINE_S, Issue
 from worker.ring import Ring, ring_due, ring_quietly
 from worker.settings import (
@@ -92,6 +94,29 @@ def open_ledger(settings: DatabaseSettings) -> Iterator[Ledger]:
     """Open the ledger."""
     with open_database(settings) as pool:
         yield Ledger(pool)
+
+
+@contextmanager
+def open_discrepancies(settings: DatabaseSettings) -> Iterator[Discrepancies]:
+    """Open the questions for a person."""
+    with open_database(settings) as pool:
+        yield Discrepancies(pool)
+
+
+@contextmanager
+def compose_correct(database: DatabaseSettings) -> Iterator[Correct]:
+    """Put a person's commands about money together; without gateways."""
+    with open_database(database) as pool:
+        yield _correct(pool, gateways={})
+
+
+@contextmanager
+def compose_correct_at_gateway(
+    database: DatabaseSettings, *, redis: RedisSettings, qpay: QPaySettings
+) -> Iterator[Correct]:
+    """Put a person's commands about money together, with the gateways that can be asked to refund."""
+    with open_database(database) as pool, _open_qpay(qpay, redis=redis) as gateway:
+        yield _correct(pool, gateways={gateway.name: gateway})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +197,7 @@ def compose_web(
             ledger=core.ledger,
             check_requests=core.check_requests,
             api_keys=ApiKeys(core.pool),
+            correct=_correct(core.pool, gateways=core.gateways),
             issue=Issue(
                 gateways=core.gateways,
                 gateway_invoices=_gateway_invoices(core.pool, qr_lifetime=web.qr_lifetime),
@@ -260,6 +286,16 @@ def run_simulator(settings: SimulatorSettings, *, host: str, port: int) -> None:
 
 def _gateway_invoices(pool: postgres.Pool, *, qr_lifetime: timedelta = QR_LIFETIME) -> GatewayInvoices:
     return GatewayInvoices(pool, qr_lifetime=qr_lifetime, issue_deadline_s=ISSUE_DEADLINE_S)
+
+
+def _correct(pool: postgres.Pool, *, gateways: Mapping[str, PaymentGateway]) -> Correct:
+    return Correct(
+        ledger=Ledger(pool),
+        invoices=Invoices(pool),
+        discrepancies=Discrepancies(pool),
+        gateways=gateways,
+        clock=utc_now,
+    )
 
 
 def _check_requests(pool: postgres.Pool, checks: CheckSettings) -> CheckRequests:

@@ -102,6 +102,19 @@ class Invoices:
             _queries.update_description(connection, id=invoice_id, **words)
             return Put.CHANGED
 
+    def void(self, invoice_id: str, *, reason: str, now: datetime, who: str) -> Balance | None:
+        """Let nothing be due on an invoice any more, and its open QRs be closed; None when there is no such invoice.
+
+        Returns the balance as it was found. An invoice that is void stays void since when it was; twice is once.
+        """
+        with self._pool.connection() as connection, connection.transaction():
+            balance = lock_balance(connection, invoice_id)
+            if balance is not None and not balance.voided:
+                _queries.insert_void_change(connection, invoice_id=invoice_id, reason=reason, who=who, now=now)
+                _queries.update_voided(connection, invoice_id=invoice_id, now=now)
+                _queries.close_open_gateway_invoices(connection, invoice_id=invoice_id)
+            return balance
+
     def read(self, invoice_id: str) -> InvoiceRecord | None:
         """Read an invoice as it stands; None when there is none."""
         with self._pool.connection() as connection:

@@ -109,6 +109,19 @@ class Ledger:
                 invoices |= anew.also_lock
         raise LedgerBusyError
 
+    def event(self, gateway: str, payment_id: str, *, kind: Kind, ref: str) -> StoredEvent:
+        """Read one event.
+
+        Raises:
+            LookupError: there is none of that key.
+
+        """
+        with self._pool.connection() as connection:
+            row = _queries.event_by_key(connection, gateway=gateway, payment_id=payment_id, kind=kind.value, ref=ref)
+        if row is None:
+            raise LookupError(f"no event {kind} {ref} of {gateway}:{payment_id}")
+        return StoredEvent(**row)
+
     def payments(
         self,
         *,

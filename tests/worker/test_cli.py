@@ -6,9 +6,15 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from adapters.postgres.connection import open_pool
+from adapters.postgres.invoices import Invoices
+from adapters.postgres.ledger import Ledger
+from tests.adapters.postgres.samples import append, put
+from tests.domain.samples import an_event
 from worker.settings import names_of_settings
 
 COMMANDS = [
@@ -160,6 +166,43 @@ def test_a_key_is_made_listed_and_revoked(tmp_path: Path, database_url: str) -> 
     assert made["name"] == "shop"
     assert made["key"].startswith(f"tootsoo_{listed[0]['id']}_")
     assert (revoked.returncode, unknown.returncode) == (0, 1)
+
+
+def test_people_correct_what_money_counts_for(tmp_path: Path, database_url: str) -> None:
+    with open_pool(database_url, size=2) as pool:
+        for invoice_id in ("order-1", "order-2"):
+            put(Invoices(pool), invoice_id, amount="100")
+        append(Ledger(pool), [an_event("7", amount="100")])
+
+    def tootsoo(command: str) -> tuple[int, dict[str, Any]]:
+        done = run(tmp_path, f"{command} --json", DATABASE_URL=database_url)
+        return done.returncode, json.loads(done.stdout) if done.stdout else {}
+
+    moved = tootsoo("assign qpay:7 order-2 --amount 40 --key k1 --who Bat --reason wrong-QR")
+    again = tootsoo("assign qpay:7 order-2 --amount 40 --key k1 --who Bat --reason wrong-QR")
+    back = tootsoo("refund qpay:7 --invoice order-2 --amount 10 --key k2 --who Bat --reason returned")
+    too_much = tootsoo("refund qpay:7 --invoice order-2 --amount 31 --key k3 --reason returned")
+    unknown = tootsoo("refund qpay:8 --invoice order-2 --reason returned")
+    void = tootsoo("void order-1 --reason cancelled")
+    questions = tootsoo("discrepancies list")
+
+    assert [(event["kind"], event["invoice"]) for event in moved[1]["events"]] == [
+        ("assigned", "order-2"),
+        ("unassigned", "order-1"),
+    ]
+    assert again == (0, {"events": []})
+    assert back[1]["events"] == [{"kind": "refunded", "invoice": "order-2", "amount": "10", "key": "k2"}]
+    assert (too_much, unknown) == ((1, {}), (1, {}))
+    assert void == (0, {"invoice": "order-1", "status": "void"})
+    assert (questions[0], [one["kind"] for one in questions[1]["discrepancies"]]) == (1, ["paid_after_void"])
+    number = questions[1]["discrepancies"][0]["id"]
+    assert tootsoo(f"discrepancies show {number}")[1]["state"] == "open"
+    assert tootsoo(f"discrepancies resolve {number} --who Bat --reason refunded")[1]["outcome"] == "resolved"
+    assert tootsoo(f"discrepancies resolve {number} --who Bat --reason refunded")[1]["outcome"] == "same"
+    assert tootsoo(f"discrepancies resolve {number} --who Bat --reason otherwise")[0] == 1
+    assert tootsoo("discrepancies list") == (0, {"discrepancies": []})
+    with open_pool(database_url, size=2) as pool:
+        assert Ledger(pool).balances_unlike_events() == []
 
 
 def test_migrating_tells_what_was_applied(tmp_path: Path, blank_database_url: str) -> None:

@@ -4,8 +4,9 @@ import sys
 
 import typer
 
-from worker.cli import keys, local, processes
+from worker.cli import corrections, discrepancies, keys, local, processes
 from worker.local import LocalError
+from worker.logs import configure_logs
 from worker.settings import SettingsError
 from worker.starting import StartError
 
@@ -18,11 +19,15 @@ app = typer.Typer(
 )
 local.add_to(app)
 processes.add_to(app)
+corrections.add_to(app)
+app.add_typer(discrepancies.app)
 app.add_typer(keys.app)
 
 
 def main() -> None:
     """Run a command and exit; what is wrong with its settings or servers is one line on standard error."""
+    # For commands that are not processes: what they answer is on standard output, so warnings go elsewhere.
+    configure_logs(process="tootsoo", log_format="console", log_level="warning")
     try:
         app()
     except SettingsError as error:

@@ -2,7 +2,7 @@
 
 from fastapi import FastAPI
 
-from worker.web import health, invoices, payments, webhooks
+from worker.web import corrections, health, invoices, payments, webhooks
 from worker.web.errors import ErrorEnvelope, install_error_handlers
 from worker.web.limits import BodyLimit
 from worker.web.parts import WebParts
@@ -21,6 +21,6 @@ def create_app(parts: WebParts) -> FastAPI:
     app.state.parts = parts
     app.add_middleware(BodyLimit)
     install_error_handlers(app)
-    for module in (invoices, payments, webhooks, health):
+    for module in (invoices, corrections, payments, webhooks, health):
         app.include_router(module.router)
     return app

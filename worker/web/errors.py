@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from adapters.postgres.gateway_invoices import UnknownInvoiceError
 from adapters.postgres.invoices import AmountLockedError, InvoiceVoidError
+from adapters.postgres.ledger import LedgerBusyError
 from domain.gateway import (
     GatewayBusyError,
     GatewayOutcomeUnknownError,
@@ -20,6 +21,7 @@ from domain.gateway import (
 )
 from domain.invoice import InvalidInvoiceError
 from domain.pay_link import Refusal
+from domain.refund import KeyUsedError, MoreThanHeldError, UnknownPaymentError
 from worker.issue import PayLinkRefusedError
 
 BAD_REQUEST = 400
@@ -62,45 +64,42 @@ def install_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(ApiError, _api_error)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)
-    for kind in (
-        InvalidInvoiceError,
-        UnknownInvoiceError,
-        AmountLockedError,
-        InvoiceVoidError,
-        PayLinkRefusedError,
-        GatewayRefusedError,
-        GatewayUnauthorisedError,
-        GatewayBusyError,
-        GatewayOutcomeUnknownError,
-    ):
+    for kind in (InvalidInvoiceError, PayLinkRefusedError, *_KNOWN):
         app.add_exception_handler(kind, _known_error)
     for down in (PoolTimeout, psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction):
         app.add_exception_handler(down, _database_error)
     app.add_exception_handler(Exception, _unknown_error)
 
 
-def _translate(error: Exception) -> ApiError:  # noqa: PLR0911 - one line an error
+_KNOWN: dict[type[Exception], tuple[int, str, str, str | None]] = {
+    UnknownInvoiceError: (404, "INVOICE_NOT_FOUND", "there is no invoice of that id", None),
+    AmountLockedError: (409, "AMOUNT_LOCKED", "the invoice has been paid on; its amount can no longer change", None),
+    InvoiceVoidError: (409, "INVOICE_VOID", "the invoice is void", None),
+    UnknownPaymentError: (404, "PAYMENT_NOT_FOUND", "no such payment is recorded on this invoice", "payment"),
+    MoreThanHeldError: (409, "MORE_THAN_RECEIVED", "the invoice does not hold that much: {error}", "amount"),
+    KeyUsedError: (409, "IDEMPOTENCY_CONFLICT", "the key was used for something else", "Idempotency-Key"),
+    LedgerBusyError: (503, "DATABASE_DOWN", "others are changing the same payments: try again", None),
+    GatewayRefusedError: (502, "GATEWAY_REFUSED", "the gateway refused: {code}: {error}", None),
+    GatewayUnauthorisedError: (502, "GATEWAY_REFUSED", "the gateway does not take our credentials: {error}", None),
+    GatewayBusyError: (503, "GATEWAY_DOWN", "the gateway cannot be asked now: {error}", None),
+    GatewayOutcomeUnknownError: (504, "OUTCOME_UNKNOWN", "nobody knows whether the gateway acted: {error}", None),
+}
+"""Status, code, sentence and field of what the use cases raise; a subclass is answered as its class is."""
+
+
+def _translate(error: Exception) -> ApiError:
     match error:
         case InvalidInvoiceError():
             return ApiError(422, "INVALID", error.message, field=error.field)
-        case UnknownInvoiceError():
-            return ApiError(404, "INVOICE_NOT_FOUND", "there is no invoice of that id")
-        case AmountLockedError():
-            return ApiError(409, "AMOUNT_LOCKED", "the invoice has been paid on; its amount can no longer change")
-        case InvoiceVoidError() | PayLinkRefusedError(why=Refusal.INVOICE_VOID):
-            return ApiError(409, "INVOICE_VOID", "the invoice is void")
+        case PayLinkRefusedError(why=Refusal.INVOICE_VOID):
+            return _translate(InvoiceVoidError())
         case PayLinkRefusedError():
             return ApiError(409, "NOTHING_OUTSTANDING", "nothing is left to be paid on this invoice")
-        case GatewayRefusedError():
-            return ApiError(502, "GATEWAY_REFUSED", f"the gateway refused: {error.code}: {error.message}")
-        case GatewayUnauthorisedError():
-            return ApiError(502, "GATEWAY_REFUSED", f"the gateway does not take our credentials: {error.message}")
-        case GatewayBusyError():
-            return ApiError(503, "GATEWAY_DOWN", f"the gateway cannot be asked now: {error.message}")
-        case GatewayOutcomeUnknownError():
-            return ApiError(504, "OUTCOME_UNKNOWN", f"nobody knows whether the gateway acted: {error.message}")
-        case _:
-            raise error
+    for kind, (status, code, sentence, field) in _KNOWN.items():
+        if isinstance(error, kind):
+            message = sentence.format(error=error, code=getattr(error, "code", ""))
+            return ApiError(status, code, message, field=field)
+    raise error
 
 
 async def _api_error(_: Request, error: Exception) -> Response:
@@ -119,7 +118,7 @@ async def _invalid(_: Request, error: Exception) -> Response:
     first = error.errors()[0]
     if first["type"] == "json_invalid":
         return answer(ApiError(422, "INVALID", "the body is not JSON", field="body"))
-    path = [str(part) for part in first["loc"] if part not in {"body", "query", "path"}]
+    path = [str(part) for part in first["loc"] if part not in {"body", "query", "path", "header"}]
     message = str(first["msg"]).removeprefix("Value error, ")
     return answer(ApiError(422, "INVALID", message, field=".".join(path) or "body"))
 

@@ -35,13 +35,13 @@ def put_invoice(id: InvoiceId, body: PutInvoice, response: Response, parts: Part
     _log_put(put, invoice_id, terms)
     if put is Put.CREATED:
         response.status_code = 201
-    return _read(parts, invoice_id)
+    return read_invoice(parts, invoice_id)
 
 
 @router.get("/{id}", responses={404: {"model": ErrorEnvelope}})
 def get_invoice(id: InvoiceId, parts: Parts, caller: Caller) -> InvoiceOut:  # noqa: A002, ARG001 - the path's name; a key is asked for
     """Read an invoice with its balance and its QRs."""
-    return _read(parts, require_invoice_id(id))
+    return read_invoice(parts, require_invoice_id(id))
 
 
 @router.post("/{id}/pay-link", responses={code: {"model": ErrorEnvelope} for code in (404, 409, 422, 502, 503, 504)})
@@ -55,7 +55,13 @@ async def ask_pay_link(id: InvoiceId, body: AskPayLink, parts: Parts, caller: Ca
     return pay_link_out(await to_thread.run_sync(issue, limiter=_PAY_LINK_THREADS))
 
 
-def _read(parts: WebParts, invoice_id: str) -> InvoiceOut:
+def read_invoice(parts: WebParts, invoice_id: str) -> InvoiceOut:
+    """Return an invoice as it stands.
+
+    Raises:
+        UnknownInvoiceError: there is none of that id.
+
+    """
     invoice = parts.invoices.read(invoice_id)
     if invoice is None:
         raise UnknownInvoiceError

@@ -12,6 +12,7 @@ from adapters.postgres.invoices import Invoices
 from adapters.postgres.ledger import Ledger
 from domain.gateway import PaymentGateway
 from worker.clock import Clock
+from worker.correct import Correct
 from worker.issue import Issue
 from worker.ring import Ring
 from worker.webhook_token import WebhookTokens
@@ -26,6 +27,7 @@ class WebParts:
     check_requests: CheckRequests
     api_keys: ApiKeys
     issue: Issue
+    correct: Correct
     gateways: Mapping[str, PaymentGateway]
     tokens: WebhookTokens
     ring: Ring

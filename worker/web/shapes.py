@@ -102,7 +102,7 @@ class PutInvoice(Shape):
 
         """
         return InvoiceTerms(
-            amount=require_payable(_read_money(self.amount, field="amount")),
+            amount=require_payable(read_money(self.amount, field="amount")),
             description=self.description,
             receiver_code=self.receiver_code,
             due_at=self.due_at,
@@ -273,7 +273,13 @@ def _gateway_invoice_out(summary: GatewayInvoiceSummary) -> GatewayInvoiceOut:
     )
 
 
-def _read_money(given: MoneyIn, *, field: str) -> Money:
+def read_money(given: MoneyIn, *, field: str) -> Money:
+    """Return the amount that came in.
+
+    Raises:
+        InvalidInvoiceError: it is none that its currency can hold; `field` names where it stood.
+
+    """
     try:
         return money(given.amount, currency=given.currency)
     except ValueError as error:

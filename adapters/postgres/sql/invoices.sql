@@ -16,6 +16,16 @@ VALUES (:invoice_id, :currency, :due_minor);
 INSERT INTO invoice_change (invoice_id, kind, amount_minor, currency, who, changed_at)
 VALUES (:invoice_id, 'amount', :amount_minor, :currency, :who, :now);
 
+-- name: insert_void_change(invoice_id, reason, who, now)!
+-- Append that an invoice is void from now on.
+INSERT INTO invoice_change (invoice_id, kind, reason, who, changed_at)
+VALUES (:invoice_id, 'void', :reason, :who, :now);
+
+-- name: update_voided(invoice_id, now)!
+-- Project that an invoice is void.
+UPDATE invoice_balance SET voided_at = :now
+WHERE invoice_id = :invoice_id;
+
 -- name: lock_balance(invoice_id)^
 -- Read and lock a balance.
 SELECT currency, due_minor, received_minor, refunded_minor, voided_at, payments, first_paid_at, last_paid_at

@@ -191,6 +191,13 @@ WHERE (b.due_minor, b.received_minor, b.refunded_minor, b.payments) IS DISTINCT 
     (a.due_minor, coalesce(s.received_minor, 0), coalesce(s.refunded_minor, 0), coalesce(s.payments, 0))
 ORDER BY b.invoice_id;
 
+-- name: event_by_key(gateway, payment_id, kind, ref)^
+-- Read one event.
+SELECT position, gateway, payment_id, kind, invoice_id, amount_minor, currency, fee_minor,
+    occurred_at, occurred_at_source, recorded_at, source
+FROM payment_event
+WHERE gateway = :gateway AND payment_id = :payment_id AND kind = :kind AND ref = :ref;
+
 -- name: events_page(invoice_id, gateway, occurred_from, occurred_to, unmatched, after, page)
 -- Read events in the order of their positions, after a position.
 SELECT position, gateway, payment_id, kind, invoice_id, amount_minor, currency, fee_minor,

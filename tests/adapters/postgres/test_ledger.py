@@ -14,12 +14,13 @@ from adapters.postgres.connection import Connection, Pool
 from adapters.postgres.invoices import InvoiceRecord, Invoices
 from adapters.postgres.ledger import About, Ledger
 from domain.balance import fold
+from domain.gateway import CheckAnswer
 from domain.invoice import ChangeKind, InvoiceChange
 from domain.money import minor_units, money
-from domain.payment_event import Kind, PaymentEvent
-from domain.reconciler import Decision
+from domain.payment_event import Kind, PaymentEvent, Source
+from domain.reconciler import CheckedInvoice, Decision, reconcile
 from tests.adapters.postgres.samples import NOON, append, open_qr, put
-from tests.domain.samples import an_event
+from tests.domain.samples import a_row, an_event
 
 
 def read(invoices: Invoices, invoice_id: str = "order-1") -> InvoiceRecord:
@@ -146,6 +147,32 @@ def test_not_even_the_owner_changes_them_by_mistake(
         superuser.execute("SET session_replication_role TO replica")
         with pytest.raises(psycopg.errors.InsufficientPrivilege, match="append-only"):
             superuser.execute(verb.format(table))
+
+
+def test_a_payment_that_was_found_before_its_qr_was_saved_ends_on_its_invoice(
+    pool: Pool, invoices: Invoices, ledger: Ledger
+) -> None:
+    put(invoices)
+    append(ledger, [an_event("7", amount="100", invoice_id=None)])
+    qr = open_qr(pool)
+    checked = CheckedInvoice(
+        gateway="qpay", gateway_invoice_id=qr, invoice_id="order-1", currency="MNT", source=Source.SWEEP
+    )
+    about = About(
+        invoices=frozenset({"order-1"}), payments=frozenset({("qpay", "7")}), gateway_invoices=frozenset({qr})
+    )
+    answer = CheckAnswer(rows=(a_row("7", amount="100"),))
+
+    for _ in range(2):
+        ledger.append(
+            about,
+            lambda known: reconcile(answer, checked=checked, recorded=known, seen_at=NOON),
+            recorded_at=NOON,
+        )
+
+    assert (read(invoices).status, read(invoices).received_minor) == ("paid", 10_000)
+    assert _suspense(pool, "qpay") == 0
+    assert len(ledger.payments(after=0, page=10)) == 3
 
 
 def of_one_payment(

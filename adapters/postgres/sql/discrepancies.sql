@@ -1,0 +1,30 @@
+-- Discrepancies: questions that a person reads and answers.
+
+-- name: list_discrepancies(state, after, page)
+-- Read questions in one state, oldest first, after an id.
+SELECT id, kind, gateway, subject, invoice_id, payment_id, detail, state, seen, first_seen_at, last_seen_at,
+    resolved_at, resolved_by, resolution
+FROM discrepancy
+WHERE state = :state AND id > :after
+ORDER BY id
+LIMIT :page;
+
+-- name: read_discrepancy(id)^
+-- Read one question.
+SELECT id, kind, gateway, subject, invoice_id, payment_id, detail, state, seen, first_seen_at, last_seen_at,
+    resolved_at, resolved_by, resolution
+FROM discrepancy
+WHERE id = :id;
+
+-- name: resolve_discrepancy(id, resolution, who, now)!
+-- Write a person's answer to a question that nobody has answered.
+UPDATE discrepancy SET state = 'resolved', resolution = :resolution, resolved_by = :who, resolved_at = :now
+WHERE id = :id AND state IN ('open', 'suspected');
+
+-- name: ask(kind, gateway, subject, fingerprint, invoice_id, detail, now)!
+-- Ask a question that no gateway's answer raised, unless it was asked before.
+INSERT INTO discrepancy (
+    kind, gateway, subject, fingerprint, invoice_id, detail, state, first_seen_at, last_seen_at
+)
+VALUES (:kind, :gateway, :subject, :fingerprint, :invoice_id, :detail, 'open', :now, :now)
+ON CONFLICT (kind, gateway, subject, fingerprint) DO NOTHING;

@@ -1,0 +1,185 @@
+"""Commands by which a person corrects what money counts for: refund, assign, void."""
+
+import getpass
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+from uuid import uuid4
+
+import typer
+from moneyed import Money
+
+from adapters.postgres.gateway_invoices import UnknownInvoiceError
+from adapters.postgres.ledger import Appended
+from domain.assign import AmbiguousHolderError, OtherCurrencyError
+from domain.gateway import GatewayError
+from domain.money import money
+from domain.recorded import PaymentKey
+from domain.refund import KeyUsedError, MoreThanHeldError, UnknownPaymentError
+from worker.compose import compose_correct, compose_correct_at_gateway
+from worker.settings import DatabaseSettings, QPaySettings, RedisSettings, load
+
+PaymentArgument = Annotated[str, typer.Argument(help="The payment, such as qpay:100000000000001.")]
+Amount = Annotated[str | None, typer.Option(help="How much, in tögrög; without it all that is left there.")]
+Reason = Annotated[str, typer.Option(help="Why, for whoever reads it later.")]
+Key = Annotated[
+    str, typer.Option(help="Your key of this command: the same key again is done once.", show_default="new")
+]
+Who = Annotated[str, typer.Option(help="Who says so.", show_default="the user of this machine")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of words.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    for command in (refund, assign, void):
+        app.command()(command)
+
+
+def refund(
+    payment: PaymentArgument,
+    *,
+    reason: Reason,
+    invoice: Annotated[
+        str | None, typer.Option(help="The invoice it is taken from; without it, from suspense.")
+    ] = None,
+    amount: Amount = None,
+    at_gateway: Annotated[
+        bool, typer.Option("--at-gateway", help="Ask the gateway to pay it back first: whole card payments only.")
+    ] = False,
+    key: Key = "",
+    who: Who = "",
+    as_json: Json = False,
+) -> None:
+    """Record that money was given back to a customer.
+
+    Example: tootsoo refund qpay:100000000000001 --invoice order-1 --amount 50000 --reason "Returned one of two"
+    """
+    if at_gateway and amount is not None:
+        raise typer.BadParameter("the gateway refunds whole payments: leave --amount out", param_hint="--at-gateway")
+    target, wanted = _payment(payment), _amount(amount)
+    database = load(DatabaseSettings)
+    composed = (
+        compose_correct_at_gateway(database, redis=load(RedisSettings), qpay=load(QPaySettings))
+        if at_gateway
+        else compose_correct(database)
+    )
+    with composed as correct, _told():
+        if at_gateway:
+            correct.refund_at_gateway(target, reason=reason)
+        appended = correct.refund(
+            target,
+            invoice_id=invoice,
+            amount=wanted,
+            key=key or _new_key(),
+            who=who or getpass.getuser(),
+            reason=reason,
+        )
+    _report(appended, as_json=as_json)
+
+
+def assign(
+    payment: PaymentArgument,
+    to: Annotated[str, typer.Argument(help="The invoice it belongs to.")],
+    *,
+    reason: Reason,
+    from_invoice: Annotated[
+        str | None,
+        typer.Option("--from", help="The invoice it is moved from; without it, from whoever alone holds it."),
+    ] = None,
+    amount: Amount = None,
+    key: Key = "",
+    who: Who = "",
+    as_json: Json = False,
+) -> None:
+    """Move a payment, or a part of it, to the invoice it belongs to, from suspense or another invoice.
+
+    Example: tootsoo assign qpay:100000000000001 order-2 --reason "Paid with the QR of order-1 by mistake"
+    """
+    with compose_correct(load(DatabaseSettings)) as correct, _told():
+        appended = correct.assign(
+            _payment(payment),
+            from_invoice=from_invoice,
+            to_invoice=to,
+            amount=_amount(amount),
+            key=key or _new_key(),
+            who=who or getpass.getuser(),
+            reason=reason,
+        )
+    _report(appended, as_json=as_json)
+
+
+def void(
+    invoice: Annotated[str, typer.Argument(help="The invoice.")],
+    *,
+    reason: Reason,
+    who: Who = "",
+    as_json: Json = False,
+) -> None:
+    """Let nothing be due on an invoice any more; its open QRs are cancelled.
+
+    Example: tootsoo void order-1 --reason "The customer cancelled the order"
+    """
+    with compose_correct(load(DatabaseSettings)) as correct, _told():
+        correct.void(invoice, who=who or getpass.getuser(), reason=reason)
+    typer.echo(json.dumps({"invoice": invoice, "status": "void"}) if as_json else f"{invoice} is void")
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Say in one line why a command was refused, and end with 1."""
+    try:
+        yield
+    except UnknownPaymentError:
+        _refuse("no such payment is recorded there: see GET /v2/payments")
+    except UnknownInvoiceError:
+        _refuse("there is no invoice of that id")
+    except MoreThanHeldError as error:
+        _refuse(str(error))
+    except AmbiguousHolderError:
+        _refuse("several invoices hold a part of it: say --from")
+    except OtherCurrencyError:
+        _refuse("the payment is of another currency than the invoice")
+    except KeyUsedError:
+        _refuse("that --key was used for something else")
+    except GatewayError as error:
+        _refuse(f"the gateway did not refund it: {error.message}. Nothing was recorded")
+
+
+def _refuse(message: str) -> None:
+    typer.echo(f"tootsoo: {message}", err=True)
+    raise typer.Exit(1)
+
+
+def _payment(text: str) -> PaymentKey:
+    gateway, separator, payment_id = text.partition(":")
+    if not (gateway and separator and payment_id):
+        raise typer.BadParameter("a payment is written gateway:id, such as qpay:100000000000001")
+    return gateway, payment_id
+
+
+def _amount(text: str | None) -> Money | None:
+    if text is None:
+        return None
+    try:
+        return money(text, currency="MNT")
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--amount") from None
+
+
+def _new_key() -> str:
+    return f"cli-{uuid4().hex}"
+
+
+def _report(appended: Appended, *, as_json: bool) -> None:
+    if as_json:
+        rows = [
+            {"kind": event.kind, "invoice": event.invoice_id, "amount": str(event.amount.amount), "key": event.ref}
+            for event in appended.events
+        ]
+        typer.echo(json.dumps({"events": rows}, ensure_ascii=False))
+        return
+    for event in appended.events:
+        typer.echo(f"{event.kind} {event.amount.amount} on {event.invoice_id or 'suspense'} (key {event.ref})")
+    if not appended.events:
+        typer.echo("Nothing to do: that key was done before")

@@ -1,0 +1,163 @@
+"""Correct: what a person does about money that is not where it should be: refund, assign, void."""
+
+from collections.abc import Mapping
+
+import structlog
+from moneyed import Money
+
+from adapters.postgres.discrepancies import Discrepancies
+from adapters.postgres.gateway_invoices import UnknownInvoiceError
+from adapters.postgres.invoices import Invoices
+from adapters.postgres.ledger import About, Appended, Ledger
+from domain.assign import plan_assign
+from domain.discrepancy import Discrepancy, DiscrepancyKind
+from domain.gateway import PaymentGateway
+from domain.recorded import PaymentKey
+from domain.refund import plan_refund
+from worker.clock import Clock
+
+log = structlog.get_logger()
+
+
+class Correct:
+    """A person's commands about money. Each is one event, change or answer, with who and why, however often it comes.
+
+    `key` is the caller's: the same key with the same content is done once.
+    """
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        invoices: Invoices,
+        discrepancies: Discrepancies,
+        gateways: Mapping[str, PaymentGateway],
+        clock: Clock,
+    ) -> None:
+        self._ledger = ledger
+        self._invoices = invoices
+        self._discrepancies = discrepancies
+        self._gateways = gateways
+        self._clock = clock
+
+    def refund(
+        self,
+        payment: PaymentKey,
+        *,
+        invoice_id: str | None,
+        amount: Money | None,
+        key: str,
+        who: str,
+        reason: str,
+    ) -> Appended:
+        """Record that `amount`, or all that is left there, of a payment was given back from an invoice or suspense.
+
+        Raises:
+            UnknownPaymentError, MoreThanHeldError, KeyUsedError: see `plan_refund`.
+
+        """
+        now = self._clock()
+        appended = self._ledger.append(
+            About(invoices=frozenset({invoice_id} if invoice_id else ()), payments=frozenset({payment})),
+            lambda recorded: plan_refund(
+                recorded,
+                payment=payment,
+                invoice_id=invoice_id,
+                amount=amount,
+                key=key,
+                who=who,
+                reason=reason,
+                now=now,
+            ),
+            recorded_at=now,
+        )
+        _tell("refund.recorded", appended, who=who)
+        return appended
+
+    def refund_at_gateway(self, payment: PaymentKey, *, reason: str) -> None:
+        """Ask the gateway to give a whole payment back. Nothing is recorded: a check of its QR proves it, or a person.
+
+        Raises:
+            GatewayError: it said no (only cards are refunded so), or nobody knows.
+
+        """
+        gateway, payment_id = payment
+        self._gateways[gateway].refund(payment_id, note=reason)
+        log.info("refund.asked", gateway=gateway, payment=payment_id)
+
+    def assign(
+        self,
+        payment: PaymentKey,
+        *,
+        from_invoice: str | None,
+        to_invoice: str,
+        amount: Money | None,
+        key: str,
+        who: str,
+        reason: str,
+    ) -> Appended:
+        """Move `amount`, or all that is left, of a payment to an invoice, from another one or from suspense.
+
+        Raises:
+            UnknownInvoiceError: there is no invoice to move it to.
+            UnknownPaymentError, MoreThanHeldError, AmbiguousHolderError, OtherCurrencyError, KeyUsedError: see
+                `plan_assign`.
+
+        """
+        if self._invoices.read(to_invoice) is None:
+            raise UnknownInvoiceError
+        now = self._clock()
+        appended = self._ledger.append(
+            About(invoices=frozenset({to_invoice}), payments=frozenset({payment})),
+            lambda recorded: plan_assign(
+                recorded,
+                payment=payment,
+                from_invoice=from_invoice,
+                to_invoice=to_invoice,
+                amount=amount,
+                key=key,
+                who=who,
+                reason=reason,
+                now=now,
+            ),
+            recorded_at=now,
+        )
+        _tell("payment.assigned", appended, who=who)
+        return appended
+
+    def void(self, invoice_id: str, *, who: str, reason: str) -> None:
+        """Let nothing be due on an invoice any more. What it holds stays there, and is a question for a person.
+
+        Raises:
+            UnknownInvoiceError: there is no such invoice.
+
+        """
+        now = self._clock()
+        found = self._invoices.void(invoice_id, reason=reason, now=now, who=who)
+        if found is None:
+            raise UnknownInvoiceError
+        log.info("invoice.voided", invoice=invoice_id, who=who, again=found.voided)
+        if found.net.amount > 0:
+            question = Discrepancy(
+                kind=DiscrepancyKind.PAID_AFTER_VOID,
+                gateway="",
+                subject=invoice_id,
+                fingerprint="void",
+                detail=f"the invoice was voided while it held {found.net}",
+                invoice_id=invoice_id,
+                payment_id=None,
+            )
+            if self._discrepancies.ask(question, now=now):
+                log.warning("discrepancy.opened", kind=question.kind, invoice=invoice_id, detail=question.detail)
+
+
+def _tell(what: str, appended: Appended, *, who: str) -> None:
+    for event in appended.events:
+        log.info(
+            what,
+            invoice=event.invoice_id,
+            payment=event.payment_id,
+            kind=event.kind,
+            amount=str(event.amount.amount),
+            who=who,
+        )

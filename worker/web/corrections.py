@@ -1,0 +1,72 @@
+"""Routes by which a person's decisions about money come in: refund, void."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Header
+from pydantic import AfterValidator, Field, StrictStr
+
+from adapters.postgres.gateway_invoices import UnknownInvoiceError
+from domain.invoice import require_invoice_id
+from domain.payment_event import GATEWAY_REF, Kind
+from worker.web.authentication import Caller
+from worker.web.errors import ErrorEnvelope
+from worker.web.invoices import InvoiceId, read_invoice
+from worker.web.parts import Parts
+from worker.web.shapes import InvoiceOut, Line, MoneyIn, PaymentOut, Shape, payment_out, read_money
+
+router = APIRouter(prefix="/v2/invoices", tags=["corrections"])
+
+PAYMENT_PATTERN = r"^[a-z_]{1,40}:[!-~]{1,100}$"
+KEY_PATTERN = r"^[A-Za-z0-9._:-]{1,100}$"
+
+
+def _not_the_gateways(key: str) -> str:
+    if key.startswith(GATEWAY_REF):
+        raise ValueError(f"must not begin with {GATEWAY_REF}: that stands for a gateway's own proof")
+    return key
+
+
+IdempotencyKey = Annotated[str, Header(alias="Idempotency-Key", pattern=KEY_PATTERN), AfterValidator(_not_the_gateways)]
+Reason = Annotated[Line, Field(min_length=1, max_length=1000)]
+
+
+class AskRefund(Shape):
+    """What was given back, of which payment, and why; without an amount all that is left of it on the invoice."""
+
+    payment: Annotated[StrictStr, Field(pattern=PAYMENT_PATTERN, examples=["qpay:100000000000001"])]
+    amount: MoneyIn | None = None
+    reason: Reason
+
+
+class AskVoid(Shape):
+    """Why nothing is due any more."""
+
+    reason: Reason
+
+
+@router.post(
+    "/{id}/refund", status_code=201, responses={code: {"model": ErrorEnvelope} for code in (404, 409, 422, 503)}
+)
+def refund(id: InvoiceId, body: AskRefund, key: IdempotencyKey, parts: Parts, caller: Caller) -> PaymentOut:  # noqa: A002 - the path's name for it
+    """Record that money was given back. The same key with the same body is done once and answered the same."""
+    invoice_id = require_invoice_id(id)
+    if parts.invoices.read(invoice_id) is None:
+        raise UnknownInvoiceError
+    gateway, _, payment_id = body.payment.partition(":")
+    parts.correct.refund(
+        (gateway, payment_id),
+        invoice_id=invoice_id,
+        amount=read_money(body.amount, field="amount") if body.amount else None,
+        key=key,
+        who=caller,
+        reason=body.reason,
+    )
+    return payment_out(parts.ledger.event(gateway, payment_id, kind=Kind.REFUNDED, ref=key))
+
+
+@router.post("/{id}/void", responses={code: {"model": ErrorEnvelope} for code in (404, 422, 503)})
+def void(id: InvoiceId, body: AskVoid, parts: Parts, caller: Caller) -> InvoiceOut:  # noqa: A002 - the path's name for it
+    """Let nothing be due on an invoice any more. What it has received stays on it, and is a question for a person."""
+    invoice_id = require_invoice_id(id)
+    parts.correct.void(invoice_id, who=caller, reason=body.reason)
+    return read_invoice(parts, invoice_id)
