@@ -38,12 +38,18 @@ Pool = ConnectionPool[Connection]
 def open_pool(database_url: str, *, size: int) -> Pool:
     """Open a pool of up to `size` connections; connections that have died are noticed before they are handed out.
 
+    Each statement is a transaction of its own; several that belong together stand in `connection.transaction()`.
     A checkout raises psycopg_pool.PoolTimeout after `CHECKOUT_TIMEOUT_S`. Close the pool, or use it as a context.
     """
     return ConnectionPool(
         database_url,
         connection_class=Connection,
-        kwargs={"row_factory": dict_row, "connect_timeout": CONNECT_TIMEOUT_S, "application_name": "tootsoo"},
+        kwargs={
+            "row_factory": dict_row,
+            "connect_timeout": CONNECT_TIMEOUT_S,
+            "application_name": "tootsoo",
+            "autocommit": True,
+        },
         min_size=1,
         max_size=size,
         timeout=CHECKOUT_TIMEOUT_S,
@@ -72,4 +78,3 @@ def address_of(database_url: str) -> str:
 
 def _prepare_session(connection: Connection) -> None:
     connection.execute(_PREPARE_SESSION)
-    connection.commit()

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("working")
 
 
 @pytest.fixture
-def paid(stack: Stack) -> dict[str, Any]:
+def paid(stack: Stack, working: object) -> dict[str, Any]:  # noqa: ARG001 - somebody has to settle
     """An invoice of 100,000, paid in full."""
     stack.put(amount=100_000)
     stack.pay_link()

@@ -2,16 +2,18 @@
 
 -- name: lock_invoices(invoice_ids)
 -- Lock balances in id order, so that appends in opposite orders wait for each other instead of deadlocking.
-SELECT b.invoice_id, b.currency, b.due_minor, b.net_minor, b.voided_at IS NOT NULL AS voided,
-    CASE WHEN b.payments > 0 THEN ARRAY(
-        SELECT DISTINCT e.gateway || ':' || coalesce(e.gateway_invoice_id::text, '')
-        FROM payment_event AS e
-        WHERE e.invoice_id = b.invoice_id AND e.kind = 'received'
-    ) ELSE '{}' END AS routes
-FROM invoice_balance AS b
-WHERE b.invoice_id = ANY (:invoice_ids::text[])
-ORDER BY b.invoice_id
-FOR UPDATE OF b;
+SELECT invoice_id, currency, due_minor, net_minor, voided_at IS NOT NULL AS voided, payments
+FROM invoice_balance
+WHERE invoice_id = ANY (:invoice_ids::text[])
+ORDER BY invoice_id
+FOR UPDATE;
+
+-- name: routes_of_invoices(invoice_ids)
+-- Read by which gateways and QRs invoices have received money. Not a part of the query above: that sees the events of
+-- before it waited for its locks.
+SELECT DISTINCT invoice_id, gateway, gateway_invoice_id
+FROM payment_event
+WHERE invoice_id = ANY (:invoice_ids::text[]) AND kind = 'received';
 
 -- name: lock_payments(gateways, payment_ids, invoice_ids, gateway_invoice_ids)
 -- Lock the given payments, and those that were received on the given QRs of the given invoices, in key order.
@@ -36,8 +38,8 @@ FROM unnest(:gateways::text[], :payment_ids::text[]) AS k (gateway, payment_id)
 JOIN payment_event AS e USING (gateway, payment_id)
 ORDER BY e.position;
 
--- name: append_events(gateways, payment_ids, kinds, refs, invoice_ids, gateway_invoice_ids, amounts_minor, currencies, fees_minor, occurred_ats, occurred_at_sources, recorded_at, sources, raws, whos)
--- Insert events in key order, and add those that were not known to the balances, payments and suspense.
+-- name: append_events(events, recorded_at)
+-- Insert events, one JSON array of them, in key order, and add them to the balances, payments and suspense.
 WITH inserted AS (
     INSERT INTO payment_event (
         gateway, payment_id, kind, ref, invoice_id, gateway_invoice_id, amount_minor, currency, fee_minor,
@@ -45,14 +47,11 @@ WITH inserted AS (
     )
     SELECT
         gateway, payment_id, kind, ref, invoice_id, gateway_invoice_id, amount_minor, currency, fee_minor,
-        occurred_at, occurred_at_source, :recorded_at, source, raw::jsonb, who
-    FROM unnest(
-        :gateways::text[], :payment_ids::text[], :kinds::text[], :refs::text[], :invoice_ids::text[],
-        :gateway_invoice_ids::uuid[], :amounts_minor::bigint[], :currencies::text[], :fees_minor::bigint[],
-        :occurred_ats::timestamptz[], :occurred_at_sources::text[], :sources::text[], :raws::text[], :whos::text[]
-    ) AS given (
-        gateway, payment_id, kind, ref, invoice_id, gateway_invoice_id, amount_minor, currency, fee_minor,
-        occurred_at, occurred_at_source, source, raw, who
+        occurred_at, occurred_at_source, :recorded_at, source, raw, who
+    FROM jsonb_to_recordset(:events::jsonb) AS given (
+        gateway text, payment_id text, kind text, ref text, invoice_id text, gateway_invoice_id uuid,
+        amount_minor bigint, currency text, fee_minor bigint, occurred_at timestamptz, occurred_at_source text,
+        source text, raw jsonb, who text
     )
     ORDER BY gateway COLLATE "C", payment_id COLLATE "C", kind COLLATE "C", ref COLLATE "C"
     ON CONFLICT (gateway, payment_id, kind, ref) DO NOTHING

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from adapters.postgres.connection import Connection, Pool
 from adapters.postgres.invoices import InvoiceRecord, Invoices
-from adapters.postgres.ledger import About, Ledger
+from adapters.postgres.ledger import About, Appended, Ledger
 from domain.balance import fold
+from domain.discrepancy import DiscrepancyKind
 from domain.gateway import CheckAnswer
 from domain.invoice import ChangeKind, InvoiceChange
 from domain.money import minor_units, money
@@ -173,6 +174,42 @@ def test_a_payment_that_was_found_before_its_qr_was_saved_ends_on_its_invoice(
     assert (read(invoices).status, read(invoices).received_minor) == ("paid", 10_000)
     assert _suspense(pool, "qpay") == 0
     assert len(ledger.payments(after=0, page=10)) == 3
+
+
+def test_two_full_payments_at_the_same_moment_are_found_to_be_duplicates(
+    pool: Pool, invoices: Invoices, ledger: Ledger
+) -> None:
+    ids = [f"order-{number}" for number in range(20)]
+    for invoice_id in ids:
+        put(invoices, invoice_id)
+
+    def settle(work: tuple[str, str]) -> Appended:
+        invoice_id, gateway = work
+        checked = CheckedInvoice(
+            gateway=gateway, gateway_invoice_id=uuid4(), invoice_id=invoice_id, currency="MNT", source=Source.CALLBACK
+        )
+        answer = CheckAnswer(rows=(a_row(f"{gateway}-{invoice_id}", amount="100"),))
+        about = About(invoices=frozenset({invoice_id}), payments=frozenset({(gateway, f"{gateway}-{invoice_id}")}))
+        return ledger.append(
+            about,
+            lambda known: without_qr(reconcile(answer, checked=checked, recorded=known, seen_at=NOON)),
+            recorded_at=NOON,
+        )
+
+    with ThreadPoolExecutor(max_workers=8) as threads:
+        done = list(threads.map(settle, [(invoice_id, gateway) for invoice_id in ids for gateway in ("qpay", "other")]))
+
+    asked = [opened.discrepancy for one in done for opened in one.opened]
+    assert sorted(one.invoice_id or "" for one in asked) == sorted(ids)
+    assert {one.kind for one in asked} == {DiscrepancyKind.DUPLICATE_PAYMENT}
+    with pool.connection() as connection:
+        rows = connection.execute("SELECT DISTINCT status FROM invoice_balance").fetchall()
+    assert [row["status"] for row in rows] == ["overpaid"]
+
+
+def without_qr(decision: Decision) -> Decision:
+    """The same decision about payments of QRs that this test does not make."""
+    return replace(decision, events=tuple(replace(event, gateway_invoice_id=None) for event in decision.events))
 
 
 def of_one_payment(
