@@ -23,6 +23,7 @@ from adapters.postgres.gateway_invoices import GatewayInvoices
 from adapters.postgres.invoices import Invoices
 from adapters.postgres.ledger import Ledger
 from adapters.postgres.schema import SchemaError, migrate, require_schema
+from adapters.postgres.seals import Seals
 from adapters.qpay.config import QPayConfig
 from adapters.qpay.gateway import QPayGateway
 from adapters.redis import doorbell as redis_doorbell
@@ -36,12 +37,14 @@ from worker.close import CloseQr
 from worker.correct import Correct
 from worker.issue import ISSUE_DEADLINE_S, Issue
 from worker.ring import Ring, ring_due, ring_quietly
+from worker.seal import Seal, seal_keys
 from worker.settings import (
     QR_LIFETIME,
     CheckSettings,
     DatabaseSettings,
     QPaySettings,
     RedisSettings,
+    SealSettings,
     SettingsError,
     SimulatorSettings,
     WebSettings,
@@ -117,6 +120,13 @@ def compose_correct_at_gateway(
     """Put a person's commands about money together, with the gateways that can be asked to refund."""
     with open_database(database) as pool, _open_qpay(qpay, redis=redis) as gateway:
         yield _correct(pool, gateways={gateway.name: gateway})
+
+
+@contextmanager
+def open_seals(settings: DatabaseSettings) -> Iterator[Seals]:
+    """Open the seals."""
+    with open_database(settings) as pool:
+        yield Seals(pool)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,6 +251,17 @@ def compose_scheduler(
         gateway_invoices = _gateway_invoices(pool)
         yield lambda: ring_due(check_requests, gateway_invoices, doorbell)
     broker.close()
+
+
+@contextmanager
+def compose_seal(database: DatabaseSettings, *, seals: SealSettings) -> Iterator[Callable[[], int] | None]:
+    """Put the job that seals together, on a connection of its own; None without a secret to seal with."""
+    keys = seal_keys(seals)
+    if not keys:
+        yield None
+        return
+    with open_seals(database.model_copy(update={"database_pool_size": 1})) as store:
+        yield Seal(seals=store, key=keys[0], clock=utc_now)
 
 
 @contextmanager

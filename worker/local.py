@@ -41,11 +41,16 @@ class StackSecrets:
 
     webhook_secret: str
     qpay_password: str
+    seal_secret: str
 
     @classmethod
     def make(cls) -> Self:
         """Make new ones."""
-        return cls(webhook_secret=secrets.token_urlsafe(32), qpay_password=secrets.token_urlsafe(24))
+        return cls(
+            webhook_secret=secrets.token_urlsafe(32),
+            qpay_password=secrets.token_urlsafe(24),
+            seal_secret=secrets.token_urlsafe(32),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +124,7 @@ def running_stack(
             "REDIS_URL": servers.redis_url,
             "PUBLIC_URL": web_url,
             "WEBHOOK_SECRET": stack_secrets.webhook_secret,
+            "SEAL_SECRET": stack_secrets.seal_secret,
             "QPAY_ENV": "sandbox",
             "QPAY_BASE_URL": simulator_url,
             "QPAY_USERNAME": "TEST_MERCHANT",

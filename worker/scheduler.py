@@ -1,4 +1,4 @@
-"""The scheduler process: rings every two seconds for what is due. Any number may run; it holds nothing."""
+"""The scheduler process: rings every two seconds for what is due, and seals events. Any number may run."""
 
 from collections.abc import Callable
 
@@ -15,22 +15,36 @@ log = structlog.get_logger()
 RING_EVERY_S = 2
 
 
-def schedule(ring: Callable[[], int]) -> None:
-    """Ring every `RING_EVERY_S` until SIGTERM or SIGINT; a tick that fails is logged and the next one comes."""
+def schedule(ring: Callable[[], int], *, seal: Callable[[], int] | None, seal_every_s: float) -> None:
+    """Ring every `RING_EVERY_S` and seal every `seal_every_s` until SIGTERM or SIGINT.
 
-    def tick() -> None:
-        try:
-            ring()
-        except (DoorbellError, PoolTimeout, psycopg.Error) as error:
-            log.warning("ring.failed", error=type(error).__name__, reason=str(error).strip())
-
+    Each is a job of its own: neither waits for the other, and a tick that fails is logged and the next one comes.
+    """
     told_to_stop = stop_event()
     scheduler = BackgroundScheduler(timezone="UTC")
     # One tick at a time; ticks that could not run in time are one tick, not many.
-    scheduler.add_job(tick, "interval", seconds=RING_EVERY_S, max_instances=1, coalesce=True)
+    scheduler.add_job(_survive("ring", ring), "interval", seconds=RING_EVERY_S, max_instances=1, coalesce=True)
+    if seal is None:
+        log.warning(
+            "seal.off", reason="SEAL_SECRET is not set", consequence="nobody can tell when an event was changed"
+        )
+    else:
+        scheduler.add_job(_survive("seal", seal), "interval", seconds=seal_every_s, max_instances=1, coalesce=True)
     scheduler.start()
-    log.info("scheduler.started", ring_every_s=RING_EVERY_S)
+    log.info("scheduler.started", ring_every_s=RING_EVERY_S, seal_every_s=seal_every_s if seal else None)
     told_to_stop.wait()
     log.info("scheduler.stopping")
     scheduler.shutdown(wait=True)
     log.info("scheduler.stopped")
+
+
+def _survive(job: str, work: Callable[[], int]) -> Callable[[], None]:
+    failed = f"{job}.failed"
+
+    def tick() -> None:
+        try:
+            work()
+        except (DoorbellError, PoolTimeout, psycopg.Error) as error:
+            log.warning(failed, error=type(error).__name__, reason=str(error).strip())
+
+    return tick

@@ -62,13 +62,13 @@ def _callback_url(text: str) -> str:
     return text
 
 
-def _webhook_secrets(text: object) -> object:
+def _secrets(text: object) -> object:
     if not isinstance(text, str):
         return text
     parts = [part.strip() for part in text.split(",") if part.strip()]
-    if not parts or any(len(part) < WEBHOOK_SECRET_MIN for part in parts):
+    if not parts or any(len(part) < SECRET_MIN for part in parts):
         raise ValueError(
-            f"should be one or more secrets of at least {WEBHOOK_SECRET_MIN} characters, comma-separated while rotating"
+            f"should be one or more secrets of at least {SECRET_MIN} characters, comma-separated while rotating"
         )
     return tuple(SecretStr(part) for part in parts)
 
@@ -90,7 +90,7 @@ def _time_zone(text: str) -> str:
     return text
 
 
-WEBHOOK_SECRET_MIN = 32
+SECRET_MIN = 32
 HttpUrl = Annotated[str, _url("http", "https")]
 PostgresUrl = Annotated[str, _url("postgresql", "postgres")]
 RedisUrl = Annotated[str, _url("redis", "rediss")]
@@ -186,10 +186,17 @@ class WebSettings(_Settings):
     """Where the web process listens, and what it is called from outside."""
 
     public_url: Annotated[HttpUrl, AfterValidator(_public_url)]
-    webhook_secret: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_webhook_secrets)]
+    webhook_secret: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_secrets)]
     qr_lifetime: Annotated[
         timedelta, BeforeValidator(_lifetime), Field(ge=timedelta(minutes=5), le=timedelta(days=365))
     ] = QR_LIFETIME
+
+
+class SealSettings(_Settings):
+    """What events are sealed with, and how often; without a secret they are not."""
+
+    seal_secret: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_secrets)] = ()
+    seal_every_s: Annotated[float, Field(ge=1, le=3_600)] = 10.0
 
 
 class WorkerSettings(_Settings):
@@ -258,6 +265,7 @@ MISSING = {
     "REDIS_URL": "it should be redis://host:6379/0. For embedded servers run: tootsoo up",
     "PUBLIC_URL": "it should be the https:// address at which the internet reaches the web process",
     "WEBHOOK_SECRET": "it should be at least 32 random characters",
+    "SEAL_SECRET": "it should be what the scheduler seals with, at least 32 random characters",
     "QPAY_BASE_URL": "it should be https://merchant.qpay.mn, or https://merchant-sandbox.qpay.mn",
     "QPAY_USERNAME": "it should be the client id that QPay gave you",
     "QPAY_PASSWORD": "it should be the client secret that QPay gave you",

@@ -28,8 +28,19 @@ COMMANDS = [
     "keys create",
     "keys list",
     "keys revoke",
+    "verify",
 ]
-NEEDS_DATABASE = ["migrate", "web", "worker", "scheduler", "keys list", "keys create shop", "keys revoke x"]
+NEEDS_DATABASE = [
+    "migrate",
+    "web",
+    "worker",
+    "scheduler",
+    "keys list",
+    "keys create shop",
+    "keys revoke x",
+    "verify --head",
+    "verify --seals",
+]
 
 
 def run(folder: Path, command: str, **env: str) -> subprocess.CompletedProcess[str]:

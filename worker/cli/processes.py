@@ -7,6 +7,7 @@ import typer
 
 from worker.compose import (
     compose_scheduler,
+    compose_seal,
     compose_web,
     compose_worker,
     migrate_database,
@@ -21,6 +22,7 @@ from worker.settings import (
     DatabaseSettings,
     QPaySettings,
     RedisSettings,
+    SealSettings,
     SimulatorSettings,
     WebSettings,
     WorkerSettings,
@@ -85,15 +87,18 @@ def worker() -> None:
 
 
 def scheduler() -> None:
-    """Wake workers for whatever is due. Run one or more: they do not disturb each other.
+    """Wake workers for whatever is due, and seal events. Run one or more: they do not disturb each other.
 
     Example: tootsoo scheduler
     """
-    groups = load(DatabaseSettings), load(RedisSettings), load(CheckSettings)
+    groups = load(DatabaseSettings), load(RedisSettings), load(CheckSettings), load(SealSettings)
     _start_logs("scheduler", *groups)
-    database, redis, checks = groups
-    with compose_scheduler(database=database, redis=redis, checks=checks) as ring:
-        schedule(ring)
+    database, redis, checks, seals = groups
+    with (
+        compose_scheduler(database=database, redis=redis, checks=checks) as ring,
+        compose_seal(database, seals=seals) as seal,
+    ):
+        schedule(ring, seal=seal, seal_every_s=seals.seal_every_s)
 
 
 def simulate(
