@@ -12,6 +12,9 @@ from domain.money import MNT, is_whole_units
 INVOICE_ID_PATTERN = r"[A-Za-z0-9][A-Za-z0-9-]{0,39}"
 """QPay takes 45 characters without special ones; five are kept for the generation's suffix."""
 
+GENERATIONS_MAX = 999
+"""So many QRs of the longest id fit into 45 characters; an invoice that needs more has another trouble."""
+
 _INVOICE_ID = re.compile(INVOICE_ID_PATTERN)
 _GENERATION_SUFFIX = re.compile(r"-g[0-9]+$")
 
@@ -85,5 +88,5 @@ def require_payable(amount: Money) -> Money:
 
 
 def number_at_gateway(invoice_id: str, *, generation: int) -> str:
-    """Name one generation's QR at a gateway that takes our own number: the id, then `id-g2`, then `id-g3`."""
+    """Name one generation's QR, up to `GENERATIONS_MAX`, where our own number is taken: the id, then `id-g2`."""
     return invoice_id if generation == 1 else f"{invoice_id}-g{generation}"

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.invoice import InvalidInvoiceError, number_at_gateway, require_invoice_id, require_payable
+from domain.invoice import GENERATIONS_MAX, InvalidInvoiceError, number_at_gateway, require_invoice_id, require_payable
 from domain.money import money
 
 alphabet = string.ascii_letters + string.digits + "-"
 ids = st.builds(str.__add__, st.sampled_from(alphabet[:-1]), st.text(alphabet, max_size=39))
 
 
-@given(ids, st.integers(1, 9_999))
+@given(ids, st.integers(1, GENERATIONS_MAX))
 def test_a_number_at_the_gateway_fits_and_names_one_generation_of_one_invoice(invoice_id: str, generation: int) -> None:
     try:
         require_invoice_id(invoice_id)

@@ -1,7 +1,8 @@
 """Events are sealed once, in an order that no late commit upsets, and what a superuser changes afterwards is found."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from threading import Barrier
 
 import psycopg
@@ -13,7 +14,7 @@ from adapters.postgres.ledger import Ledger
 from adapters.postgres.seals import PAGE, Seals
 from domain.seal import SealKey
 from domain.seal_audit import audit
-from tests.adapters.postgres.samples import NOON, put
+from tests.adapters.postgres.samples import NOON, append, put
 from tests.domain.samples import an_event
 from tests.waiting import wait_until
 
@@ -26,6 +27,19 @@ COLUMNS = (
 )
 
 
+@contextmanager
+def session(pool: Pool) -> Iterator[Connection]:
+    """A connection on which a transaction begins by itself and is committed at the end, unless something went wrong."""
+    with pool.connection() as connection:
+        connection.autocommit = False
+        try:
+            yield connection
+            connection.commit()
+        finally:
+            connection.rollback()
+            connection.autocommit = True
+
+
 @pytest.fixture
 def seals(pool: Pool) -> Seals:
     return Seals(pool)
@@ -35,7 +49,7 @@ def seals(pool: Pool) -> Seals:
 def recorded(invoices: Invoices, ledger: Ledger) -> None:
     """Five events at the positions 1 to 5."""
     put(invoices)
-    ledger.append([an_event(str(n)) for n in range(1, 6)], recorded_at=NOON)
+    append(ledger, [an_event(str(n)) for n in range(1, 6)])
 
 
 @pytest.fixture
@@ -106,7 +120,7 @@ def test_without_events_there_is_nothing_to_seal(seals: Seals) -> None:
 
 def test_gaps_that_rolled_back_transactions_leave_are_no_problem(pool: Pool, seals: Seals) -> None:
     for n in range(6):
-        with pool.connection() as connection:
+        with session(pool) as connection:
             insert(connection, str(n))
             if n % 2:
                 connection.rollback()
@@ -116,16 +130,16 @@ def test_gaps_that_rolled_back_transactions_leave_are_no_problem(pool: Pool, sea
 
 
 def test_nobody_writes_while_nobody_writes(pool: Pool, seals: Seals) -> None:
-    with pool.connection() as reader:
+    with session(pool) as reader:
         reader.execute("SELECT * FROM payment_event")
 
         assert seals.horizon().writers == []
 
 
 def test_whoever_holds_a_lower_position_is_seen_until_it_has_ended(pool: Pool, seals: Seals) -> None:
-    with pool.connection() as late:
+    with session(pool) as late:
         insert(late, "late")
-        with pool.connection() as early:
+        with session(pool) as early:
             insert(early, "early")
 
         horizon = seals.horizon()
@@ -138,20 +152,20 @@ def test_whoever_holds_a_lower_position_is_seen_until_it_has_ended(pool: Pool, s
 
 
 def test_whoever_comes_after_the_horizon_is_not_waited_for(pool: Pool, seals: Seals) -> None:
-    with pool.connection() as early:
+    with session(pool) as early:
         insert(early, "early")
     horizon = seals.horizon()
 
-    with pool.connection() as after:
+    with session(pool) as after:
         insert(after, "after")
 
         assert not seals.any_writes(horizon)
 
 
 def test_a_foreign_transaction_however_long_delays_nothing(pool: Pool, seals: Seals) -> None:
-    with pool.connection() as foreign:
+    with session(pool) as foreign:
         foreign.execute("SELECT pg_current_xact_id(), count(*) FROM payment_event")
-        with pool.connection() as connection:
+        with session(pool) as connection:
             insert(connection, "1")
 
         horizon = seals.horizon()
@@ -161,12 +175,12 @@ def test_a_foreign_transaction_however_long_delays_nothing(pool: Pool, seals: Se
 
 def test_a_position_that_was_taken_before_its_transaction_had_an_id_is_seen(pool: Pool, seals: Seals) -> None:
     """An INSERT takes its position, waits for another of the same key, and only then gets a transaction id."""
-    with ThreadPoolExecutor() as threads, pool.connection() as first, pool.connection() as waiting:
+    with ThreadPoolExecutor() as threads, session(pool) as first, session(pool) as waiting:
         insert(first, "contended")
         pid = waiting.info.backend_pid
         inserted = threads.submit(insert, waiting, "contended")
         wait_until(lambda: _waits(pool, pid))
-        with pool.connection() as early:
+        with session(pool) as early:
             insert(early, "early")
         horizon = seals.horizon()
         first.rollback()
@@ -199,7 +213,7 @@ def test_of_several_sealers_at_once_one_seals(seals: Seals) -> None:
 
 @pytest.mark.usefixtures("recorded")
 def test_whoever_comes_while_another_seals_does_not_wait_for_it(pool: Pool, seals: Seals) -> None:
-    with pool.connection() as other:
+    with session(pool) as other:
         other.execute("SELECT pg_advisory_xact_lock(x'7365616C73'::bigint)")
 
         assert seal(seals) == []
@@ -207,7 +221,7 @@ def test_whoever_comes_while_another_seals_does_not_wait_for_it(pool: Pool, seal
 
 def test_more_than_a_page_is_sealed_and_audited(pool: Pool, seals: Seals) -> None:
     count = PAGE * 2 + 1
-    with pool.connection() as connection:
+    with session(pool) as connection:
         insert(connection, *map(str, range(count)))
 
     while seal(seals, page=1_500):
@@ -221,7 +235,7 @@ def test_more_than_a_page_is_sealed_and_audited(pool: Pool, seals: Seals) -> Non
 
 def test_whatever_jsonb_holds_is_sealed_as_it_is_read_again(pool: Pool, seals: Seals) -> None:
     raw = '{"b": 1.50, "aa": 1e2, "a": "\\u0431\\n\\u0001 \\ud83d\\ude00", "deep": ' + "[" * 900 + "]" * 900 + "}"
-    with pool.connection() as connection:
+    with session(pool) as connection:
         insert(connection, "1")
         insert(connection, "2", raw=raw)
 
@@ -241,7 +255,7 @@ def test_neither_application_nor_owner_changes_seals(
 ) -> None:
     seal(seals)
 
-    with pool.connection() as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+    with session(pool) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
         connection.execute(statement)
     with psycopg.connect(database_url, autocommit=True) as owner:
         owner.execute("SET search_path TO tootsoo")
@@ -286,7 +300,7 @@ def test_a_change_of_any_column_is_found_where_it_was_made(
 
 
 def test_every_column_of_an_event_is_among_those(pool: Pool) -> None:
-    with pool.connection() as connection:
+    with session(pool) as connection:
         rows = connection.execute(
             """
             SELECT attname FROM pg_attribute
@@ -332,7 +346,7 @@ def test_what_was_removed_moved_or_written_over_is_found(
 def test_an_event_that_was_put_into_a_gap_is_found(
     pool: Pool, seals: Seals, superuser: Callable[[str], None], position: int
 ) -> None:
-    with pool.connection() as connection:
+    with session(pool) as connection:
         insert(connection, "rolled back")
         connection.rollback()
         insert(connection, "the last")
@@ -375,7 +389,7 @@ def test_a_cut_tail_shows_only_against_a_head_that_was_kept(seals: Seals, superu
 @pytest.mark.usefixtures("recorded")
 def test_secrets_are_rotated_without_sealing_anew(pool: Pool, seals: Seals) -> None:
     seal(seals)
-    with pool.connection() as connection:
+    with session(pool) as connection:
         insert(connection, "later")
     new = SealKey.of("a new seal secret that only tests know")
 
@@ -394,6 +408,6 @@ def _forge(position: int) -> str:
 
 
 def _waits(pool: Pool, pid: int) -> bool:
-    with pool.connection() as connection:
+    with session(pool) as connection:
         row = connection.execute("SELECT FROM pg_locks WHERE pid = %s AND NOT granted", [pid]).fetchone()
     return row is not None
