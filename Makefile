@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help setup demo up test test-slow lint format lock clean
+.PHONY: help setup demo up test test-slow bench lint format lock clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 14
@@ -35,6 +35,9 @@ test: lint       ## everything CI checks in five minutes
 test-slow: $(READY) ## what needs longer
 	@$(BIN)/pytest -n auto --dist worksteal -m slow
 
+bench: $(READY)  ## how fast, against the bare statements and two peers; takes a quarter of an hour
+	@$(BIN)/python -P -m tests.bench $(BENCH)
+
 lint: $(READY)   ## format, ruff, mypy and the import contracts
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -49,7 +52,7 @@ lock: $(READY)   ## renew both lock files from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --generate-hashes --universal --no-header --no-annotate --python-version 3.11 \
 	  $(UPGRADE) pyproject.toml -o requirements.lock
 	@$(BIN)/uv pip compile --quiet --generate-hashes --universal --no-header --no-annotate --python-version 3.11 \
-	  $(UPGRADE) -c requirements.lock --extra embedded --group dev pyproject.toml -o requirements-dev.lock
+	  $(UPGRADE) -c requirements.lock --extra embedded --group dev --group bench pyproject.toml -o requirements-dev.lock
 
 clean:           ## forget the virtual environment and the embedded servers' data
 	rm -rf $(VENV) .tootsoo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

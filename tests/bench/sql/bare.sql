@@ -1,0 +1,53 @@
+-- The limits: the same rows in the same tables as our transaction must write, and nothing else.
+
+-- name: insert_event(payment_id, invoice_id, gateway_invoice_id, amount_minor, occurred_at, recorded_at, raw)!
+-- Write one event.
+INSERT INTO payment_event (
+    gateway, payment_id, kind, ref, invoice_id, gateway_invoice_id, amount_minor, currency, fee_minor,
+    occurred_at, occurred_at_source, recorded_at, source, raw
+)
+VALUES (
+    'qpay', :payment_id, 'received', 'gateway', :invoice_id, :gateway_invoice_id, :amount_minor, 'MNT', NULL,
+    :occurred_at, 'gateway', :recorded_at, 'callback', :raw
+);
+
+-- name: update_balance(invoice_id, amount_minor, occurred_at)!
+-- Write one balance.
+UPDATE invoice_balance SET
+    received_minor = received_minor + :amount_minor, payments = payments + 1,
+    first_paid_at = least(first_paid_at, :occurred_at), last_paid_at = greatest(last_paid_at, :occurred_at)
+WHERE invoice_id = :invoice_id;
+
+-- name: finish_check(gateway_invoice_id)!
+-- Write that a QR is settled and that its check was made: one row, written once.
+UPDATE gateway_invoice SET
+    state = 'settled', served = 1, attempts = 0, last_error = NULL, lease_token = NULL, lease_until = NULL,
+    rung_at = NULL, next_check_at = NULL, awaited_payment_ids = '{}', awaited_since = NULL
+WHERE id = :gateway_invoice_id;
+
+-- name: insert_events(payment_ids, invoice_ids, gateway_invoice_ids, amounts_minor, occurred_ats, recorded_at, raws)!
+-- Write many events.
+INSERT INTO payment_event (
+    gateway, payment_id, kind, ref, invoice_id, gateway_invoice_id, amount_minor, currency, fee_minor,
+    occurred_at, occurred_at_source, recorded_at, source, raw
+)
+SELECT 'qpay', payment_id, 'received', 'gateway', invoice_id, gateway_invoice_id, amount_minor, 'MNT', NULL,
+    occurred_at, 'gateway', :recorded_at, 'callback', raw::jsonb
+FROM unnest(
+    :payment_ids::text[], :invoice_ids::text[], :gateway_invoice_ids::uuid[], :amounts_minor::bigint[],
+    :occurred_ats::timestamptz[], :raws::text[]
+) AS e (payment_id, invoice_id, gateway_invoice_id, amount_minor, occurred_at, raw);
+
+-- name: update_balances(invoice_ids, amounts_minor, occurred_ats)!
+-- Write many balances, each invoice once.
+UPDATE invoice_balance AS b SET
+    received_minor = b.received_minor + e.amount_minor, payments = b.payments + 1,
+    first_paid_at = least(b.first_paid_at, e.occurred_at), last_paid_at = greatest(b.last_paid_at, e.occurred_at)
+FROM unnest(:invoice_ids::text[], :amounts_minor::bigint[], :occurred_ats::timestamptz[])
+    AS e (invoice_id, amount_minor, occurred_at)
+WHERE b.invoice_id = e.invoice_id;
+
+-- name: settle_qrs(gateway_invoice_ids)!
+-- Write that many QRs are settled.
+UPDATE gateway_invoice SET state = 'settled'
+WHERE id = ANY (:gateway_invoice_ids::uuid[]);
