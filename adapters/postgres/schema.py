@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
+from pathlib import Path
 from urllib.parse import quote
 
 import psycopg
@@ -106,7 +107,9 @@ def _migrations() -> yoyo.migrations.MigrationList:
     spec = find_spec("migrations")
     if spec is None or spec.submodule_search_locations is None:
         raise SchemaError("the folder of migrations is missing from this installation")
-    return yoyo.read_migrations(*spec.submodule_search_locations)
+    # A namespace package lists a folder once for each way in which it is on the path.
+    folders = {str(Path(folder).resolve()) for folder in spec.submodule_search_locations}
+    return yoyo.read_migrations(*sorted(folders))
 
 
 @contextmanager

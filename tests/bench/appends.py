@@ -8,6 +8,9 @@ from functools import partial
 from adapters.postgres.check_requests import CheckRequests
 from adapters.postgres.connection import Connection, Pool, open_pool
 from adapters.postgres.ledger import Ledger
+from domain.reconciler import Decision, reconcile
+from domain.recorded import Recorded
+from tests.adapters.postgres.samples import append
 from tests.bench.database import database, load_bench_queries, running_server, seed_qrs
 from tests.bench.figures import Figure
 from tests.bench.payments import NOON, Payment, Supply
@@ -18,8 +21,10 @@ REACH = 0.8
 CONNECTIONS = (1, 8)
 BATCH = 500
 
-SINGLE_LIMIT = "INSERT event, UPDATE balance, UPDATE QR: prepared, one transaction a payment, on the same connections"
-BATCH_LIMIT = "INSERT 500 events, UPDATE their balances, UPDATE their QRs: prepared, one transaction a batch"
+SINGLE_LIMIT = (
+    "INSERT event and payment, UPDATE balance and QR: prepared, one transaction a payment, on the same connections"
+)
+BATCH_LIMIT = "INSERT 500 events and payments, UPDATE their balances and QRs: prepared, one transaction a batch"
 
 _bare = load_bench_queries("bare")
 
@@ -84,38 +89,52 @@ def _lanes(
 
 def our_append(pool: Pool) -> Callable[[Payment], object]:
     """Our transaction for one payment: append, project, finish the check that found it."""
-    ledger, requests = Ledger(pool), CheckRequests(pool, spacing_s=2.0)
+    ledger, requests = Ledger(pool), CheckRequests(pool, spacing_s=2.0, retry_base_s=2.0, retry_max_s=600.0)
 
     def finish(connection: Connection, payment: Payment) -> None:
         requests.finish(connection, payment.check, seen_payment_ids=[payment.event.payment_id])
 
-    def append(payment: Payment) -> None:
-        ledger.append([payment.event], recorded_at=NOON, in_transaction=partial(finish, payment=payment))
+    def settle(payment: Payment) -> None:
+        ledger.append(
+            payment.about,
+            partial(_reconcile, payment),
+            recorded_at=NOON,
+            in_transaction=partial(finish, payment=payment),
+        )
 
-    return append
+    return settle
+
+
+def _reconcile(payment: Payment, recorded: Recorded) -> Decision:
+    return reconcile(payment.answer, checked=payment.checked, recorded=recorded, seen_at=NOON)
 
 
 def _our_single(pool: Pool, payments: Sequence[Payment]) -> Callable[[], object]:
-    append = our_append(pool)
+    settle = our_append(pool)
 
     def work() -> None:
         for payment in payments:
-            append(payment)
+            settle(payment)
 
     return work
 
 
 def _bare_single(pool: Pool, payments: Sequence[Payment]) -> Callable[[], object]:
-    """Three prepared statements for each payment, their parameters ready, on a connection that is kept."""
-    statements = (_bare.insert_event.sql, _bare.update_balance.sql, _bare.finish_check.sql)
+    """Four prepared statements for each payment, their parameters ready, on a connection that is kept."""
+    statements = (
+        _bare.insert_event.sql,
+        _bare.insert_payment.sql,
+        _bare.update_balance.sql,
+        _bare.finish_check.sql,
+    )
     parameters = [payment.parameters for payment in payments]
 
     def work() -> None:
         with pool.connection() as connection, connection.cursor() as cursor:
             for one in parameters:
-                for statement in statements:
-                    cursor.execute(statement, one, prepare=True)
-                connection.commit()
+                with connection.transaction():
+                    for statement in statements:
+                        cursor.execute(statement, one, prepare=True)
 
     return work
 
@@ -125,22 +144,27 @@ def _our_batches(pool: Pool, payments: Sequence[Payment]) -> Callable[[], object
 
     def work() -> None:
         for batch in _batches(payments):
-            ledger.append([payment.event for payment in batch], recorded_at=NOON)
+            append(ledger, [payment.event for payment in batch])
 
     return work
 
 
 def _bare_batches(pool: Pool, payments: Sequence[Payment]) -> Callable[[], object]:
-    """Three prepared statements for each batch, their parameters ready, on a connection that is kept."""
-    statements = (_bare.insert_events.sql, _bare.update_balances.sql, _bare.settle_qrs.sql)
+    """Four prepared statements for each batch, their parameters ready, on a connection that is kept."""
+    statements = (
+        _bare.insert_events.sql,
+        _bare.insert_payments.sql,
+        _bare.update_balances.sql,
+        _bare.settle_qrs.sql,
+    )
     parameters = [_columns(batch) for batch in _batches(payments)]
 
     def work() -> None:
         with pool.connection() as connection, connection.cursor() as cursor:
             for one in parameters:
-                for statement in statements:
-                    cursor.execute(statement, one, prepare=True)
-                connection.commit()
+                with connection.transaction():
+                    for statement in statements:
+                        cursor.execute(statement, one, prepare=True)
 
     return work
 

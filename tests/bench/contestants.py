@@ -17,9 +17,10 @@ from psycopg.conninfo import conninfo_to_dict
 
 from adapters.postgres.connection import Pool, open_pool
 from adapters.postgres.ledger import Ledger
+from tests.adapters.postgres.samples import append
 from tests.bench.contest import DUE_MINOR, Answer, balances_in, in_groups
 from tests.bench.database import load_bench_queries, seed_qrs
-from tests.bench.payments import NOON, an_event
+from tests.bench.payments import an_event
 
 _sql = load_bench_queries("peers")
 
@@ -53,7 +54,7 @@ class OurLedger:
                 for answer in group
                 for row in answer.rows
             ]
-            self._ledger.append(events, recorded_at=NOON)
+            append(self._ledger, events)
 
     def balances(self) -> dict[str, int]:
         with self._pool.connection() as connection:

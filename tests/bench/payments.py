@@ -9,8 +9,11 @@ from typing import Any
 from uuid import UUID
 
 from adapters.postgres.check_requests import ClaimedCheck
+from adapters.postgres.ledger import About
+from domain.gateway import CheckAnswer, PaymentRow, RowStatus
 from domain.money import from_minor_units
 from domain.payment_event import GATEWAY_REF, Kind, OccurredAtSource, PaymentEvent, Source
+from domain.reconciler import CheckedInvoice
 from tests.bench.database import OpenQr
 
 NOON = datetime(2026, 11, 22, 4, 0, tzinfo=UTC)
@@ -33,6 +36,37 @@ class Payment:
             raw=raw_row(qr.payment_id, f"{qr.amount_minor / 100:.2f}"),
         )
         return cls(qr, event)
+
+    @property
+    def about(self) -> About:
+        return About(
+            invoices=frozenset({self.qr.invoice_id}),
+            payments=frozenset({("qpay", self.event.payment_id)}),
+            gateway_invoices=frozenset({self.qr.gateway_invoice_id}),
+        )
+
+    @property
+    def answer(self) -> CheckAnswer:
+        row = PaymentRow(
+            payment_id=self.event.payment_id,
+            status=RowStatus.PAID,
+            status_text="PAID",
+            amount=self.event.amount,
+            fee=None,
+            paid_at=NOON,
+            raw=self.event.raw,
+        )
+        return CheckAnswer(rows=(row,))
+
+    @property
+    def checked(self) -> CheckedInvoice:
+        return CheckedInvoice(
+            gateway="qpay",
+            gateway_invoice_id=self.qr.gateway_invoice_id,
+            invoice_id=self.qr.invoice_id,
+            currency="MNT",
+            source=Source.CALLBACK,
+        )
 
     @property
     def check(self) -> ClaimedCheck:

@@ -11,6 +11,11 @@ VALUES (
     :occurred_at, 'gateway', :recorded_at, 'callback', :raw
 );
 
+-- name: insert_payment(payment_id, invoice_id, amount_minor)!
+-- Write one payment.
+INSERT INTO payment (gateway, payment_id, invoice_id, currency, received_minor)
+VALUES ('qpay', :payment_id, :invoice_id, 'MNT', :amount_minor);
+
 -- name: update_balance(invoice_id, amount_minor, occurred_at)!
 -- Write one balance.
 UPDATE invoice_balance SET
@@ -37,6 +42,13 @@ FROM unnest(
     :payment_ids::text[], :invoice_ids::text[], :gateway_invoice_ids::uuid[], :amounts_minor::bigint[],
     :occurred_ats::timestamptz[], :raws::text[]
 ) AS e (payment_id, invoice_id, gateway_invoice_id, amount_minor, occurred_at, raw);
+
+-- name: insert_payments(payment_ids, invoice_ids, amounts_minor)!
+-- Write many payments.
+INSERT INTO payment (gateway, payment_id, invoice_id, currency, received_minor)
+SELECT 'qpay', payment_id, invoice_id, 'MNT', amount_minor
+FROM unnest(:payment_ids::text[], :invoice_ids::text[], :amounts_minor::bigint[])
+    AS e (payment_id, invoice_id, amount_minor);
 
 -- name: update_balances(invoice_ids, amounts_minor, occurred_ats)!
 -- Write many balances, each invoice once.

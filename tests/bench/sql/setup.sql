@@ -70,13 +70,19 @@ FROM numbered;
 
 -- name: fill_events(first, last, count, invoices)!
 -- Make a part of `count` events, ten an invoice, in the order of their payment ids.
-INSERT INTO payment_event (
-    gateway, payment_id, kind, ref, invoice_id, gateway_invoice_id, amount_minor, currency,
-    occurred_at, occurred_at_source, recorded_at, source, raw
-)
+WITH filled AS (
+    INSERT INTO payment_event (
+        gateway, payment_id, kind, ref, invoice_id, gateway_invoice_id, amount_minor, currency,
+        occurred_at, occurred_at_source, recorded_at, source, raw
+    )
 SELECT 'qpay', 'pay-' || lpad(to_hex(n * (281474976710656 / :count)), 12, '0'), 'received', 'gateway',
     invoice_id, md5(invoice_id)::uuid, 10000, 'MNT', now(), 'gateway', now(), 'callback', '{}'
 FROM generate_series(:first::bigint, :last::bigint) AS n
 CROSS JOIN LATERAL (
     SELECT lpad(to_hex(n * :invoices / :count * (281474976710656 / :invoices)), 12, '0') || '-f' AS invoice_id
-) AS i;
+) AS i
+    RETURNING gateway, payment_id, invoice_id, currency, amount_minor
+)
+INSERT INTO payment (gateway, payment_id, invoice_id, currency, received_minor)
+SELECT gateway, payment_id, invoice_id, currency, amount_minor
+FROM filled;
