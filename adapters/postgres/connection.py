@@ -26,9 +26,7 @@ SET timezone TO 'UTC';
 SET statement_timeout TO '10s';
 SET lock_timeout TO '5s';
 SET idle_in_transaction_session_timeout TO '30s';
-SET plan_cache_mode TO force_generic_plan;
 """
-# Generic plans: an array parameter makes PostgreSQL plan a prepared statement anew each time, at a third of an append.
 
 Row = dict[str, Any]
 Connection = psycopg.Connection[DictRow]
