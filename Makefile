@@ -35,7 +35,7 @@ test: lint       ## everything CI checks in five minutes
 test-slow: $(READY) ## what needs longer
 	@$(BIN)/pytest -n auto --dist worksteal -m slow
 
-bench: $(READY)  ## how fast, against the bare statements and two peers; takes a quarter of an hour
+bench: $(READY)  ## how fast, against bare SQL and two peers; takes some eight minutes
 	@$(BIN)/python -P -m tests.bench $(BENCH)
 
 lint: $(READY)   ## format, ruff, mypy and the import contracts

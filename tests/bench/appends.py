@@ -11,7 +11,7 @@ from adapters.postgres.ledger import Ledger
 from domain.reconciler import Decision, reconcile
 from domain.recorded import Recorded
 from tests.adapters.postgres.samples import append
-from tests.bench.database import database, load_bench_queries, running_server, seed_qrs
+from tests.bench.database import database, fill_events, load_bench_queries, running_server, seed_qrs
 from tests.bench.figures import Figure
 from tests.bench.payments import NOON, Payment, Supply
 from tests.bench.rounds import Rounds, interleave, say, seconds
@@ -40,6 +40,7 @@ def measure_single(sizes: Sizes) -> Iterator[Figure]:
         with running_server(fsync=fsync) as admin_url, database(admin_url, "single") as url:
             count = 2 * len(CONNECTIONS) * per_round * (sizes.rounds + 1)
             say(f"P2, fsync {_on(fsync)}: seeding {count:,} QRs")
+            fill_events(url, sizes.small_events)
             supply = Supply(seed_qrs(url, count))
             for connections in CONNECTIONS:
                 say(f"P2, fsync {_on(fsync)}, {connections} connection(s) ", end="")
@@ -56,6 +57,7 @@ def measure_batches(sizes: Sizes) -> Iterator[Figure]:
         with running_server(fsync=fsync) as admin_url, database(admin_url, "batches") as url:
             count = 2 * per_round * (sizes.rounds + 1)
             say(f"P3, fsync {_on(fsync)}: seeding {count:,} QRs")
+            fill_events(url, sizes.small_events)
             supply = Supply(seed_qrs(url, count))
             say(f"P3, fsync {_on(fsync)} ", end="")
             rounds = _race(url, supply, per_round, sizes.rounds, 1, ours=_our_batches, bare=_bare_batches)

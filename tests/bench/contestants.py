@@ -18,7 +18,7 @@ from psycopg.conninfo import conninfo_to_dict
 from adapters.postgres.connection import Pool, open_pool
 from adapters.postgres.ledger import Ledger
 from tests.adapters.postgres.samples import append
-from tests.bench.contest import DUE_MINOR, Answer, balances_in, in_groups
+from tests.bench.contest import DUE_MINOR, Answer, analyse, balances_in, in_groups
 from tests.bench.database import load_bench_queries, seed_qrs
 from tests.bench.payments import an_event
 
@@ -35,7 +35,8 @@ SEED_STEP = 500
 class OurLedger:
     """One transaction for each group of answers: of one answer, or of some 500 rows."""
 
-    def __init__(self, pool: Pool, qrs: dict[str, UUID], *, rows_together: int) -> None:
+    def __init__(self, url: str, pool: Pool, qrs: dict[str, UUID], *, rows_together: int) -> None:
+        self._url = url
         self._pool = pool
         self._ledger = Ledger(pool)
         self._qrs = qrs
@@ -56,6 +57,9 @@ class OurLedger:
             ]
             append(self._ledger, events)
 
+    def analyse(self) -> None:
+        analyse(self._url)
+
     def balances(self) -> dict[str, int]:
         with self._pool.connection() as connection:
             return {row["invoice_id"]: row["received_minor"] for row in _sql.our_balances(connection)}
@@ -65,7 +69,7 @@ class OurLedger:
 def our_ledger(url: str, *, invoices: int, rows_together: int) -> Iterator[OurLedger]:
     qrs = seed_qrs(url, invoices, prefix=PREFIX, due_minor=DUE_MINOR)
     with open_pool(url, size=1) as pool:
-        yield OurLedger(pool, {qr.invoice_id: qr.gateway_invoice_id for qr in qrs}, rows_together=rows_together)
+        yield OurLedger(url, pool, {qr.invoice_id: qr.gateway_invoice_id for qr in qrs}, rows_together=rows_together)
 
 
 # --- The usual inline handler ----------------------------------------------------------------------------------------
@@ -74,7 +78,8 @@ def our_ledger(url: str, *, invoices: int, rows_together: int) -> Iterator[OurLe
 class InlineHandler:
     """For each row one transaction: look for the payment; if it is not there, insert it and add it to its invoice."""
 
-    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+    def __init__(self, url: str, connection: psycopg.Connection[Any]) -> None:
+        self._url = url
         self._connection = connection
 
     def record(self, answers: Sequence[Answer], /) -> None:
@@ -92,6 +97,9 @@ class InlineHandler:
                         cursor.execute(_sql.insert_payment.sql, payment)
                         cursor.execute(_sql.add_to_invoice.sql, payment)
 
+    def analyse(self) -> None:
+        analyse(self._url)
+
     def balances(self) -> dict[str, int]:
         return dict(self._connection.execute(_sql.paid_amounts.sql).fetchall())
 
@@ -101,9 +109,8 @@ def inline_handler(url: str, *, invoice_ids: Sequence[str]) -> Iterator[InlineHa
     with psycopg.connect(url) as connection:
         _sql.create_tables(connection)
         _sql.insert_invoices(connection, ids=list(invoice_ids), amount=DUE_MINOR)
-        connection.execute("ANALYZE")
         connection.commit()
-        yield InlineHandler(connection)
+        yield InlineHandler(url, connection)
 
 
 # --- eventsourcing ---------------------------------------------------------------------------------------------------
@@ -190,6 +197,9 @@ class EventSourced:
         for group in in_groups(answers, self._rows_together):
             position = self._runner.app.receive(group) or position
         self._runner.wait(position, timeout=CATCH_UP_LIMIT_S)
+
+    def analyse(self) -> None:
+        analyse(self._url)
 
     def balances(self) -> dict[str, int]:
         with psycopg.connect(self._url) as connection:

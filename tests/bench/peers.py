@@ -25,19 +25,19 @@ class UnequalBalancesError(Exception):
 
 def measure_peers(sizes: Sizes) -> Iterator[Figure]:
     """One connection and one thread that records; fsync off, which favours those who commit often."""
-    invoice_ids = [invoice_id_of(number) for number in range(1, sizes.slices * sizes.slice_invoices + 1)]
-    slices = [
+    warm_up = sizes.slice_invoices // 10
+    invoice_ids = [invoice_id_of(number) for number in range(1, warm_up + sizes.slices * sizes.slice_invoices + 1)]
+    slices = [answers_of(invoice_ids[:warm_up])] + [
         answers_of(invoice_ids[start : start + sizes.slice_invoices])
-        for start in range(0, len(invoice_ids), sizes.slice_invoices)
+        for start in range(warm_up, len(invoice_ids), sizes.slice_invoices)
     ]
     with ExitStack() as stack:
         contestants = _contestants(stack, invoice_ids)
-        count = sum(len(answer.rows) for answers in slices for answer in answers)
-        say(f"Peers: {count:,} rows, {len(invoice_ids):,} invoices, {len(slices)} slices ", end="")
+        count = sum(len(answer.rows) for answers in slices[1:] for answer in answers)
+        say(f"Peers: {count:,} rows, {len(invoice_ids) - warm_up:,} invoices, {sizes.slices} slices ", end="")
         rounds = interleave(
             {name: partial(_record, contestant, slices) for name, contestant in contestants.items()},
-            rounds=len(slices),
-            warm_up=False,
+            rounds=sizes.slices,
         )
         expected = expected_balances([answer for answers in slices for answer in answers])
         for name, contestant in contestants.items():
@@ -89,4 +89,7 @@ def _contestants(stack: ExitStack, invoice_ids: Sequence[str]) -> dict[str, Cont
 
 def _record(contestant: Contestant, slices: Sequence[Sequence[Answer]], number: int) -> float:
     answers = slices[number]
-    return sum(len(answer.rows) for answer in answers) / seconds(partial(contestant.record, answers))
+    rate = sum(len(answer.rows) for answer in answers) / seconds(partial(contestant.record, answers))
+    if number == 0:
+        contestant.analyse()
+    return rate

@@ -8,7 +8,7 @@ from statistics import median
 from time import perf_counter
 
 Turn = Callable[[int], float]
-"""Does its part of the round of this number, from 0, and returns the figure: a rate or a time."""
+"""Does its part of the round of this number, 0 being the warm-up, and returns the figure: a rate or a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +28,14 @@ class Rounds:
         return [one / two for one, two in zip(self.figures[side], self.figures[other], strict=True)]
 
 
-def interleave(sides: Mapping[str, Turn], *, rounds: int, warm_up: bool = True) -> Rounds:
-    """Run `rounds` rounds, ABAB…, after one that does not count; without `warm_up` all of them count."""
+def interleave(sides: Mapping[str, Turn], *, rounds: int) -> Rounds:
+    """Run `rounds` rounds, ABAB…, after one that does not count."""
     figures: dict[str, list[float]] = {side: [] for side in sides}
-    uncounted = 1 if warm_up else 0
-    for number in range(rounds + uncounted):
+    for number in range(rounds + 1):
         for side, turn in sides.items():
             gc.collect()
             figure = turn(number)
-            if number >= uncounted:
+            if number > 0:
                 figures[side].append(figure)
         say(".", end="")
     say("")
