@@ -7,6 +7,8 @@ from hashlib import sha256
 from typing import assert_never
 from uuid import UUID
 
+from moneyed import Money
+
 from domain.discrepancy import Discrepancy, DiscrepancyKind
 from domain.gateway import CheckAnswer, PaymentRow, RowStatus, UnreadableRow
 from domain.payment_event import GATEWAY_REF, Kind, OccurredAtSource, PaymentEvent, Source
@@ -119,17 +121,17 @@ def _order(row: PaymentRow, rank: list[RowStatus]) -> tuple[int, bool, object, s
 
 
 def _amounts_in_conflict(rows: Sequence[PaymentRow | UnreadableRow], *, checked: CheckedInvoice) -> list[Discrepancy]:
-    told: dict[str, set[str]] = {}
+    told: dict[str, set[Money]] = {}
     for row in rows:
         if isinstance(row, PaymentRow) and row.status in {RowStatus.PAID, RowStatus.REFUNDED}:
-            told.setdefault(row.payment_id, set()).add(str(row.amount))
+            told.setdefault(row.payment_id, set()).add(row.amount)
     return [
         Discrepancy(
             kind=DiscrepancyKind.CHANGED_AMOUNT,
             gateway=checked.gateway,
             subject=payment_id,
-            fingerprint=" ".join(sorted(amounts)),
-            detail=f"one answer gives {' and '.join(sorted(amounts))} for the same payment",
+            fingerprint=" ".join(sorted(map(str, amounts))),
+            detail=f"one answer gives {' and '.join(sorted(map(str, amounts)))} for the same payment",
             invoice_id=checked.invoice_id,
             payment_id=payment_id,
         )

@@ -8,7 +8,8 @@ from moneyed import Money
 from adapters.postgres.discrepancies import Discrepancies
 from adapters.postgres.gateway_invoices import UnknownInvoiceError
 from adapters.postgres.invoices import Invoices
-from adapters.postgres.ledger import About, Appended, Ledger
+from adapters.postgres.ledger import Appended, Ledger
+from adapters.postgres.recorded import About
 from domain.assign import plan_assign
 from domain.discrepancy import Discrepancy, DiscrepancyKind
 from domain.gateway import PaymentGateway

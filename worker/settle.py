@@ -9,8 +9,8 @@ from uuid import UUID, uuid4
 import structlog
 
 from adapters.postgres.check_requests import CheckRequests, ClaimedCheck
-from adapters.postgres.connection import Connection
-from adapters.postgres.ledger import About, Appended, Ledger
+from adapters.postgres.ledger import Appended, Ledger
+from adapters.postgres.recorded import About, nothing_paid
 from domain.check_request import retry_delay_s
 from domain.gateway import (
     CheckAnswer,
@@ -96,22 +96,21 @@ class Settle:
             payments=frozenset((check.gateway, row.payment_id) for row in answer.rows if isinstance(row, PaymentRow)),
             gateway_invoices=frozenset({check.gateway_invoice_id}),
         )
-        seen = {row.payment_id for row in answer.rows if _has_outcome(row)}
-        asked_again_in_s: float | None = None
-
-        def finish(connection: Connection) -> None:
-            nonlocal asked_again_in_s
-            asked_again_in_s = self._check_requests.finish(connection, check, seen_payment_ids=seen)
-
+        guess = None
+        if check.unpaid_minor is not None:
+            guess = nothing_paid(check.invoice_id, due_minor=check.unpaid_minor, currency=check.currency)
         appended = self._ledger.append(
             about,
             lambda recorded: reconcile(answer, checked=checked, recorded=recorded, seen_at=seen_at),
             recorded_at=seen_at,
-            in_transaction=finish,
+            finished=self._check_requests.finished(
+                check, seen_payment_ids={row.payment_id for row in answer.rows if _has_outcome(row)}
+            ),
+            guess=guess,
         )
         _tell(appended, rows=len(answer.rows))
-        if asked_again_in_s is not None:
-            self._ring(check.gateway_invoice_id, asked_again_in_s)
+        if appended.ring_in_s is not None:
+            self._ring(check.gateway_invoice_id, appended.ring_in_s)
 
     def _fail(self, check: ClaimedCheck, error: GatewayError) -> None:
         asked_s = error.retry_after_s if isinstance(error, GatewayBusyError | GatewayOutcomeUnknownError) else None

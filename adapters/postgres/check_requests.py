@@ -1,10 +1,11 @@
 """Check requests: that a gateway must be asked about one of its invoices, who is asking it now, and when again."""
 
+import json
 from collections.abc import Collection
 from dataclasses import dataclass
 from uuid import UUID
 
-from adapters.postgres.connection import Connection, Pool
+from adapters.postgres.connection import Pool
 from adapters.postgres.queries import load_queries
 from domain.check_request import LEASE_S, RECHECK_AFTER_S, RING_AGAIN_S
 from domain.payment_event import Source
@@ -42,10 +43,35 @@ class ClaimedCheck:
     """The count of requests that this check answers."""
     attempts: int
     """1 for the first check since one was finished."""
+    unpaid_minor: int | None
+    """What is due, where the invoice is not void and no money ever came; None where there is more to know."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishedCheck:
+    """That a check was made; the ledger writes it together with what followed from the answer."""
+
+    check: ClaimedCheck
+    seen_payment_ids: Collection[str]
+    """The payments whose outcome is in the gateway's answer."""
+    spacing_s: float
+
+    def as_json(self) -> str:
+        """Return what the function `finish_check` of the database takes."""
+        return json.dumps(
+            {
+                "id": str(self.check.gateway_invoice_id),
+                "lease_token": str(self.check.lease_token),
+                "claimed": self.check.claimed,
+                "seen_payment_ids": sorted(self.seen_payment_ids),
+                "spacing_s": self.spacing_s,
+                "recheck_after_s": RECHECK_AFTER_S,
+            }
+        )
 
 
 class CheckRequests:
-    """The check requests of all gateway invoices. Each method is one statement, committed when it returns."""
+    """The check requests of all gateway invoices. What is written is one statement, committed when a method returns."""
 
     def __init__(self, pool: Pool, *, spacing_s: float, retry_base_s: float, retry_max_s: float) -> None:
         self._pool = pool
@@ -95,24 +121,12 @@ class CheckRequests:
             lease_token=lease_token,
             claimed=row["requested"],
             attempts=row["attempts"],
+            unpaid_minor=row["unpaid_minor"],
         )
 
-    def finish(self, connection: Connection, check: ClaimedCheck, *, seen_payment_ids: Collection[str]) -> float | None:
-        """Write, in the caller's transaction, that the check was made; nothing when the lease was no longer its own.
-
-        `seen_payment_ids` are the payments whose outcome is in the gateway's answer. Returns in how many
-        seconds a worker should be woken for what was asked meanwhile; None when nothing was.
-        """
-        row = _queries.finish_check(
-            connection,
-            id=check.gateway_invoice_id,
-            lease_token=check.lease_token,
-            claimed=check.claimed,
-            seen_payment_ids=list(seen_payment_ids),
-            spacing_s=self._spacing_s,
-            recheck_after_s=list(RECHECK_AFTER_S),
-        )
-        return row["wait_s"] if row is not None and row["rings"] else None
+    def finished(self, check: ClaimedCheck, *, seen_payment_ids: Collection[str]) -> FinishedCheck:
+        """Name what is written when a check was made; nothing is when its lease has gone to somebody else."""
+        return FinishedCheck(check=check, seen_payment_ids=seen_payment_ids, spacing_s=self._spacing_s)
 
     def has_served(self, gateway_invoice_id: UUID, *, requested: int) -> bool:
         """Tell whether a finished check has answered the request of this number."""

@@ -1,6 +1,8 @@
 """Connections to PostgreSQL: a pool whose sessions act as the application's role, in the application's schema."""
 
+from time import monotonic
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -19,6 +21,9 @@ CONNECT_TIMEOUT_S = 5
 CHECKOUT_TIMEOUT_S = 3.0
 """How long a request waits for a connection before it is told that the database is not there: callbacks time out."""
 
+CHECKED_FOR_S = 0.1
+"""How long a connection that answered is taken for alive."""
+
 _PREPARE_SESSION = b"""
 SET ROLE tootsoo_app;
 SET search_path TO tootsoo;
@@ -31,6 +36,8 @@ SET idle_in_transaction_session_timeout TO '30s';
 Row = dict[str, Any]
 Connection = psycopg.Connection[DictRow]
 Pool = ConnectionPool[Connection]
+
+_checked_at: WeakKeyDictionary[Connection, float] = WeakKeyDictionary()
 
 
 def open_pool(database_url: str, *, size: int) -> Pool:
@@ -53,7 +60,7 @@ def open_pool(database_url: str, *, size: int) -> Pool:
         timeout=CHECKOUT_TIMEOUT_S,
         reconnect_timeout=2.0,
         configure=_prepare_session,
-        check=ConnectionPool.check_connection,
+        check=_check_unless_just_checked,
         open=True,
     )
 
@@ -72,6 +79,17 @@ def address_of(database_url: str) -> str:
     if "@" in str(parts.get("host", "")):
         raise ValueError("a part of the password stands where the host should")
     return f"{parts.get('host', 'localhost')}:{parts.get('port', 5432)}/{parts.get('dbname', '')}"
+
+
+def _check_unless_just_checked(connection: Connection) -> None:
+    """Ask an idle connection for a sign of life: a busy one would pay a round trip for each statement.
+
+    No server is back within `CHECKED_FOR_S`, so what breaks meanwhile was as good as in flight.
+    """
+    now = monotonic()
+    if now - _checked_at.get(connection, -CHECKED_FOR_S) >= CHECKED_FOR_S:
+        ConnectionPool.check_connection(connection)
+        _checked_at[connection] = now
 
 
 def _prepare_session(connection: Connection) -> None:

@@ -1,6 +1,7 @@
 """Discrepancies: listed, shown and answered; the ledger opens them."""
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
 
@@ -84,14 +85,5 @@ class Discrepancies:
     def ask(self, question: Discrepancy, *, now: datetime) -> bool:
         """Ask what no gateway's answer raised; False when it was asked before."""
         with self._pool.connection() as connection:
-            asked: int = _queries.ask(
-                connection,
-                kind=question.kind.value,
-                gateway=question.gateway,
-                subject=question.subject,
-                fingerprint=question.fingerprint,
-                invoice_id=question.invoice_id,
-                detail=question.detail,
-                now=now,
-            )
-        return asked == 1
+            opened: int = _queries.ask(connection, question=json.dumps([asdict(question)]), now=now)
+        return opened == 1

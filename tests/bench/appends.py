@@ -6,8 +6,9 @@ from contextlib import contextmanager
 from functools import partial
 
 from adapters.postgres.check_requests import CheckRequests
-from adapters.postgres.connection import Connection, Pool, open_pool
+from adapters.postgres.connection import Pool, open_pool
 from adapters.postgres.ledger import Ledger
+from adapters.postgres.recorded import nothing_paid
 from domain.reconciler import Decision, reconcile
 from domain.recorded import Recorded
 from tests.adapters.postgres.samples import append
@@ -22,9 +23,12 @@ CONNECTIONS = (1, 8)
 BATCH = 500
 
 SINGLE_LIMIT = (
-    "INSERT event and payment, UPDATE balance and QR: prepared, one transaction a payment, on the same connections"
+    "INSERT event, payment and notification, UPDATE balance and QR: prepared, one transaction a payment, on the same "
+    "connections"
 )
-BATCH_LIMIT = "INSERT 500 events and payments, UPDATE their balances and QRs: prepared, one transaction a batch"
+BATCH_LIMIT = (
+    "INSERT 500 events, payments and notifications, UPDATE their balances and QRs: prepared, one transaction a batch"
+)
 
 _bare = load_bench_queries("bare")
 
@@ -93,15 +97,15 @@ def our_append(pool: Pool) -> Callable[[Payment], object]:
     """Our transaction for one payment: append, project, finish the check that found it."""
     ledger, requests = Ledger(pool), CheckRequests(pool, spacing_s=2.0, retry_base_s=2.0, retry_max_s=600.0)
 
-    def finish(connection: Connection, payment: Payment) -> None:
-        requests.finish(connection, payment.check, seen_payment_ids=[payment.event.payment_id])
-
     def settle(payment: Payment) -> None:
+        check = payment.check
+        guess = nothing_paid(check.invoice_id, due_minor=payment.qr.amount_minor, currency=check.currency)
         ledger.append(
             payment.about,
             partial(_reconcile, payment),
             recorded_at=NOON,
-            in_transaction=partial(finish, payment=payment),
+            finished=requests.finished(check, seen_payment_ids=[payment.event.payment_id]),
+            guess=guess,
         )
 
     return settle
@@ -122,11 +126,12 @@ def _our_single(pool: Pool, payments: Sequence[Payment]) -> Callable[[], object]
 
 
 def _bare_single(pool: Pool, payments: Sequence[Payment]) -> Callable[[], object]:
-    """Four prepared statements for each payment, their parameters ready, on a connection that is kept."""
+    """Five prepared statements for each payment, their parameters ready, on a connection that is kept."""
     statements = (
         _bare.insert_event.sql,
         _bare.insert_payment.sql,
         _bare.update_balance.sql,
+        _bare.insert_notification.sql,
         _bare.finish_check.sql,
     )
     parameters = [payment.parameters for payment in payments]
@@ -152,11 +157,12 @@ def _our_batches(pool: Pool, payments: Sequence[Payment]) -> Callable[[], object
 
 
 def _bare_batches(pool: Pool, payments: Sequence[Payment]) -> Callable[[], object]:
-    """Four prepared statements for each batch, their parameters ready, on a connection that is kept."""
+    """Five prepared statements for each batch, their parameters ready, on a connection that is kept."""
     statements = (
         _bare.insert_events.sql,
         _bare.insert_payments.sql,
         _bare.update_balances.sql,
+        _bare.insert_notifications.sql,
         _bare.settle_qrs.sql,
     )
     parameters = [_columns(batch) for batch in _batches(payments)]

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from adapters.postgres.check_requests import ClaimedCheck
-from adapters.postgres.ledger import About
+from adapters.postgres.recorded import About
 from domain.gateway import CheckAnswer, PaymentRow, RowStatus
 from domain.money import from_minor_units
 from domain.payment_event import GATEWAY_REF, Kind, OccurredAtSource, PaymentEvent, Source
@@ -82,6 +82,7 @@ class Payment:
             lease_token=self.qr.lease_token,
             claimed=1,
             attempts=1,
+            unpaid_minor=self.qr.amount_minor,
         )
 
     @property

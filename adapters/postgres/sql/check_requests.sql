@@ -33,7 +33,7 @@ RETURNING requested, invoice_id, gateway, generation, rung_at IS NOT DISTINCT FR
 -- name: claim_check(id, lease_token, lease_s, retry_base_s, retry_max_s)^
 -- Take the check of one gateway invoice, if one is due and nobody holds it. Whoever dies or breaks over it does so once
 -- for free; from the second time on the next attempt waits longer and longer behind the lease.
-UPDATE gateway_invoice SET
+UPDATE gateway_invoice AS g SET
     lease_token = :lease_token,
     lease_until = now() + :lease_s * interval '1 second',
     checked_at = now(),
@@ -42,51 +42,17 @@ UPDATE gateway_invoice SET
         WHEN attempts = 0 THEN :lease_s
         ELSE :lease_s + least(:retry_max_s, :retry_base_s * power(2, least(attempts, 60)))
     END * interval '1 second'
-WHERE id = :id
+FROM invoice_balance AS b
+WHERE g.id = :id
+    AND b.invoice_id = g.invoice_id
     AND requested > served
     AND external_id IS NOT NULL
     AND next_check_at <= now()
     AND (lease_until IS NULL OR lease_until <= now())
-RETURNING id, invoice_id, gateway, generation, external_id, amount_minor, currency,
-    requested, request_source, attempts;
-
--- name: finish_check(id, lease_token, claimed, seen_payment_ids, spacing_s, recheck_after_s)^
--- Write that a check was made, if the lease is still its own. What a callback named and the gateway does not show yet
--- earns another look at set times after it was named; whatever was asked while the check ran earns one as soon as spacing allows: it "rings".
-WITH held AS (
-    SELECT id,
-        requested > :claimed AS asked_again,
-        (
-            SELECT min(awaited_since + after_s * interval '1 second')
-            FROM unnest(:recheck_after_s::float8[]) AS after_s
-            WHERE awaited_since + after_s * interval '1 second' > now()
-        ) AS next_recheck_at,
-        ARRAY(SELECT unnest(awaited_payment_ids) EXCEPT SELECT unnest(:seen_payment_ids::text[])) AS missing
-    FROM gateway_invoice
-    WHERE id = :id AND lease_token = :lease_token
-    FOR UPDATE
-),
-told AS (
-    SELECT id, asked_again, missing, next_recheck_at, next_recheck_at IS NOT NULL AND missing <> '{}' AS still_awaited
-    FROM held
-)
-UPDATE gateway_invoice AS g SET
-    served = :claimed,
-    requested = greatest(g.requested, :claimed + still_awaited::integer),
-    attempts = 0,
-    last_error = NULL,
-    lease_token = NULL,
-    lease_until = NULL,
-    rung_at = CASE WHEN asked_again THEN now() END,
-    next_check_at = CASE
-        WHEN asked_again THEN g.checked_at + :spacing_s * interval '1 second'
-        WHEN still_awaited THEN told.next_recheck_at
-    END,
-    awaited_payment_ids = CASE WHEN still_awaited THEN missing ELSE '{}' END,
-    awaited_since = CASE WHEN still_awaited THEN g.awaited_since END
-FROM told
-WHERE g.id = told.id
-RETURNING asked_again AS rings, greatest(0, extract(epoch FROM g.next_check_at - now()))::float8 AS wait_s;
+RETURNING g.id, g.invoice_id, g.gateway, g.generation, g.external_id, g.amount_minor, g.currency,
+    g.requested, g.request_source, g.attempts,
+    CASE WHEN b.voided_at IS NULL AND b.payments = 0 AND b.received_minor = 0 AND b.refunded_minor = 0
+        THEN b.due_minor END AS unpaid_minor;
 
 -- name: has_served(id, requested)$
 -- Tell whether a check has answered the given request.

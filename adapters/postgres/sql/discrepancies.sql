@@ -21,10 +21,6 @@ WHERE id = :id;
 UPDATE discrepancy SET state = 'resolved', resolution = :resolution, resolved_by = :who, resolved_at = :now
 WHERE id = :id AND state IN ('open', 'suspected');
 
--- name: ask(kind, gateway, subject, fingerprint, invoice_id, detail, now)!
--- Ask a question that no gateway's answer raised, unless it was asked before.
-INSERT INTO discrepancy (
-    kind, gateway, subject, fingerprint, invoice_id, detail, state, first_seen_at, last_seen_at
-)
-VALUES (:kind, :gateway, :subject, :fingerprint, :invoice_id, :detail, 'open', :now, :now)
-ON CONFLICT (kind, gateway, subject, fingerprint) DO NOTHING;
+-- name: ask(question, now)$
+-- Ask a question that no gateway's answer raised; count what opened by it.
+SELECT jsonb_array_length(note_discrepancies(:question::jsonb, :now));

@@ -7,7 +7,8 @@ from uuid import UUID, uuid4
 from adapters.postgres.connection import Pool
 from adapters.postgres.gateway_invoices import GatewayInvoices, Intent
 from adapters.postgres.invoices import Invoices, Put
-from adapters.postgres.ledger import About, Appended, Ledger
+from adapters.postgres.ledger import Appended, Ledger
+from adapters.postgres.recorded import About
 from domain.gateway import IssuedInvoice
 from domain.invoice import InvoiceTerms
 from domain.money import money

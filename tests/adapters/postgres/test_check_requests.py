@@ -10,7 +10,8 @@ import pytest
 from adapters.postgres.check_requests import CheckRequests, ClaimedCheck
 from adapters.postgres.connection import Pool, Row
 from adapters.postgres.invoices import Invoices
-from adapters.postgres.ledger import About, Ledger
+from adapters.postgres.ledger import Ledger
+from adapters.postgres.recorded import About
 from domain.check_request import LEASE_S, RECHECK_AFTER_S
 from domain.payment_event import Source
 from domain.reconciler import Decision
@@ -65,8 +66,10 @@ def claim(requests: CheckRequests, qr: UUID) -> ClaimedCheck:
 
 
 def finish(pool: Pool, requests: CheckRequests, check: ClaimedCheck, *seen: str) -> float | None:
-    with pool.connection() as connection:
-        return requests.finish(connection, check, seen_payment_ids=seen)
+    appended = Ledger(pool).append(
+        About(), lambda _: Decision(), recorded_at=NOON, finished=requests.finished(check, seen_payment_ids=seen)
+    )
+    return appended.ring_in_s
 
 
 def test_a_request_is_claimed_by_one_of_many(requests: CheckRequests, qr: UUID) -> None:
@@ -286,19 +289,3 @@ def _let_the_lease_run_out(pool: Pool) -> None:
         connection.execute(
             "UPDATE gateway_invoice SET lease_until = now() - interval '1 second', next_check_at = now()"
         )
-
-
-def test_finishing_belongs_to_the_transaction_of_the_append(
-    pool: Pool, unspaced: CheckRequests, qr: UUID, column: Callable[[str], object]
-) -> None:
-    ask(unspaced, qr)
-    check = claim(unspaced, qr)
-
-    Ledger(pool).append(
-        About(),
-        lambda _: Decision(),
-        recorded_at=NOON,
-        in_transaction=lambda connection: unspaced.finish(connection, check, seen_payment_ids=[]),
-    )
-
-    assert column("served") == 1

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adapters.postgres.connection import Connection, Pool
+from adapters.postgres.connection import Pool
 from adapters.postgres.invoices import InvoiceRecord, Invoices
-from adapters.postgres.ledger import About, Appended, Ledger
+from adapters.postgres.ledger import Appended, Ledger
+from adapters.postgres.recorded import About
 from domain.balance import fold
-from domain.discrepancy import DiscrepancyKind
+from domain.discrepancy import Discrepancy, DiscrepancyKind
 from domain.gateway import CheckAnswer
 from domain.invoice import ChangeKind, InvoiceChange
 from domain.money import minor_units, money
@@ -72,18 +73,23 @@ def test_appends_in_opposite_orders_neither_deadlock_nor_lose_a_delta(invoices: 
     assert ledger.balances_unlike_events() == []
 
 
-def test_what_runs_in_the_transaction_takes_the_events_down_with_it(invoices: Invoices, ledger: Ledger) -> None:
+def test_a_question_that_cannot_be_written_takes_the_events_down_with_it(invoices: Invoices, ledger: Ledger) -> None:
     put(invoices)
+    about_nobody = Discrepancy(
+        kind=DiscrepancyKind.UNKNOWN_STATUS,
+        gateway="qpay",
+        subject="1",
+        fingerprint="",
+        detail="of an invoice that is not there",
+        invoice_id="order-2",
+        payment_id=None,
+    )
 
-    def fail(_: Connection) -> None:
-        raise RuntimeError("the check request cannot be finished")
-
-    with pytest.raises(RuntimeError):
+    with pytest.raises(psycopg.errors.ForeignKeyViolation):
         ledger.append(
             About(invoices=frozenset({"order-1"})),
-            lambda _: Decision(events=(an_event(),)),
+            lambda _: Decision(events=(an_event(),), discrepancies=(about_nobody,)),
             recorded_at=NOON,
-            in_transaction=fail,
         )
 
     assert ledger.payments(after=0, page=10) == []

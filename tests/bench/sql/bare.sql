@@ -23,6 +23,19 @@ UPDATE invoice_balance SET
     first_paid_at = least(first_paid_at, :occurred_at), last_paid_at = greatest(last_paid_at, :occurred_at)
 WHERE invoice_id = :invoice_id;
 
+-- name: insert_notification(invoice_id, amount_minor, recorded_at)!
+-- Write one notification.
+INSERT INTO notification (invoice_id, sequence, type, data, staged_at)
+VALUES (
+    :invoice_id, 1, 'invoice.paid',
+    jsonb_build_object(
+        'invoice_id', :invoice_id::text, 'status', 'paid', 'currency', 'MNT', 'due_minor', :amount_minor::bigint,
+        'received_minor', :amount_minor::bigint, 'refunded_minor', 0, 'net_minor', :amount_minor::bigint,
+        'outstanding_minor', 0, 'overpaid_minor', 0
+    ),
+    :recorded_at
+);
+
 -- name: finish_check(gateway_invoice_id)!
 -- Write that a QR is settled and that its check was made: one row, written once.
 UPDATE gateway_invoice SET
@@ -58,6 +71,18 @@ UPDATE invoice_balance AS b SET
 FROM unnest(:invoice_ids::text[], :amounts_minor::bigint[], :occurred_ats::timestamptz[])
     AS e (invoice_id, amount_minor, occurred_at)
 WHERE b.invoice_id = e.invoice_id;
+
+-- name: insert_notifications(invoice_ids, amounts_minor, recorded_at)!
+-- Write many notifications, each invoice's first.
+INSERT INTO notification (invoice_id, sequence, type, data, staged_at)
+SELECT invoice_id, 1, 'invoice.paid',
+    jsonb_build_object(
+        'invoice_id', invoice_id, 'status', 'paid', 'currency', 'MNT', 'due_minor', amount_minor,
+        'received_minor', amount_minor, 'refunded_minor', 0, 'net_minor', amount_minor,
+        'outstanding_minor', 0, 'overpaid_minor', 0
+    ),
+    :recorded_at
+FROM unnest(:invoice_ids::text[], :amounts_minor::bigint[]) AS e (invoice_id, amount_minor);
 
 -- name: settle_qrs(gateway_invoice_ids)!
 -- Write that many QRs are settled.
