@@ -5,10 +5,12 @@ from datetime import datetime
 
 from moneyed import Money
 
+from domain.command import Command
 from domain.payment_event import Kind
-from domain.reconciler import Decision, questions_about
+from domain.questions import questions_about
+from domain.reconciler import Decision
 from domain.recorded import PaymentKey, Recorded
-from domain.refund import KeyUsedError, MoreThanHeldError, UnknownPaymentError, by_hand
+from domain.refund import MoreThanHeldError, UnknownPaymentError
 
 
 class OtherCurrencyError(Exception):
@@ -21,20 +23,18 @@ class AmbiguousHolderError(Exception):
 
 def plan_assign(
     recorded: Recorded,
+    command: Command,
     *,
     payment: PaymentKey,
     from_invoice: str | None,
     to_invoice: str,
     amount: Money | None,
-    key: str,
-    who: str,
-    reason: str,
     now: datetime,
 ) -> Decision:
     """Decide on moving `amount`, or all that is left, of a payment to an invoice.
 
-    From `from_invoice`; None means from whoever alone holds it, suspense included. The same `key` with the same content
-    again is nothing more. The payment occurred when it did: moving it later does not make it late. `now` is UTC.
+    From `from_invoice`; None means from whoever alone holds it, suspense included. The same command again is
+    nothing more. The payment occurred when it did: moving it later does not make it late. `now` is UTC.
 
     Raises:
         UnknownPaymentError: it is not recorded, or nothing of it was ever there.
@@ -45,10 +45,9 @@ def plan_assign(
     known = recorded.payments.get(payment)
     if known is None:
         raise UnknownPaymentError
-    before = known.find(Kind.ASSIGNED, key)
+    before = known.find(Kind.ASSIGNED, command.key)
     if before is not None:
-        if before.invoice_id != to_invoice or amount not in {None, before.amount}:
-            raise KeyUsedError
+        command.require_same(before, invoice_id=to_invoice, amount=amount)
         return Decision()
     holdings = known.holdings()
     holders = [holder for holder, holding in holdings.items() if holding.left.amount > 0 and holder != to_invoice]
@@ -63,6 +62,6 @@ def plan_assign(
     wanted = left if amount is None else amount
     if not 0 < wanted.amount <= left.amount:
         raise MoreThanHeldError(left)
-    away = by_hand(payment, Kind.UNASSIGNED, key=key, invoice_id=source, amount=wanted, who=who, reason=reason, now=now)
+    away = command.event(Kind.UNASSIGNED, payment, invoice_id=source, amount=wanted, now=now)
     here = replace(away, kind=Kind.ASSIGNED, invoice_id=to_invoice)
     return Decision(events=(here, away), discrepancies=questions_about(target, (here,)))

@@ -12,7 +12,8 @@ from moneyed import Money
 from domain.discrepancy import Discrepancy, DiscrepancyKind
 from domain.gateway import CheckAnswer, PaymentRow, RowStatus, UnreadableRow
 from domain.payment_event import GATEWAY_REF, Kind, OccurredAtSource, PaymentEvent, Source
-from domain.recorded import PaymentKey, Recorded, RecordedInvoice, RecordedPayment, route_of
+from domain.questions import questions_about
+from domain.recorded import PaymentKey, Recorded, RecordedPayment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,47 +57,6 @@ def reconcile(answer: CheckAnswer, *, checked: CheckedInvoice, recorded: Recorde
             *questions_about(invoice, events),
         ),
         cleared=frozenset().union(*(one.cleared for one in decided)),
-    )
-
-
-def questions_about(invoice: RecordedInvoice, events: Sequence[PaymentEvent]) -> tuple[Discrepancy, ...]:
-    """Ask what these new events raise about an invoice: money on a void one, and two QRs paid for one due."""
-    mine = [event for event in events if event.invoice_id == invoice.id]
-    came = [event for event in mine if event.kind in {Kind.RECEIVED, Kind.ASSIGNED}]
-    if not came:
-        return ()
-    net = invoice.net
-    for event in mine:
-        net = net + event.amount if event in came else net - event.amount
-    nothing = net - net
-    if invoice.voided:
-        return (_paid_after_void(invoice.id, gateway=came[0].gateway, payment_ids=[one.payment_id for one in came]),)
-    received = [event for event in came if event.kind is Kind.RECEIVED]
-    routes = invoice.routes | {route_of(event.gateway, event.gateway_invoice_id) for event in received}
-    if received and net - invoice.due > nothing and len(routes) > 1:
-        return (
-            Discrepancy(
-                kind=DiscrepancyKind.DUPLICATE_PAYMENT,
-                gateway=received[0].gateway,
-                subject=invoice.id,
-                fingerprint=" ".join(sorted(routes)),
-                detail=f"{len(routes)} QRs or gateways were paid; the invoice has {net - invoice.due} too much",
-                invoice_id=invoice.id,
-                payment_id=received[-1].payment_id,
-            ),
-        )
-    return ()
-
-
-def _paid_after_void(invoice_id: str, *, gateway: str, payment_ids: Sequence[str]) -> Discrepancy:
-    return Discrepancy(
-        kind=DiscrepancyKind.PAID_AFTER_VOID,
-        gateway=gateway,
-        subject=invoice_id,
-        fingerprint=" ".join(sorted(payment_ids)),
-        detail="the invoice is void and has received money",
-        invoice_id=invoice_id,
-        payment_id=payment_ids[0],
     )
 
 

@@ -22,6 +22,8 @@ class RecordedEvent:
     invoice_id: str | None
     gateway_invoice_id: UUID | None
     amount: Money
+    reason: str | None = None
+    """A person's, for what a person recorded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,8 @@ from datetime import datetime
 
 from moneyed import Money
 
-from domain.payment_event import Kind, OccurredAtSource, PaymentEvent, Source
+from domain.command import Command
+from domain.payment_event import Kind
 from domain.reconciler import Decision
 from domain.recorded import PaymentKey, Recorded
 
@@ -21,24 +22,18 @@ class MoreThanHeldError(Exception):
         self.left = left
 
 
-class KeyUsedError(Exception):
-    """The caller's key stands for something else already."""
-
-
 def plan_refund(
     recorded: Recorded,
+    command: Command,
     *,
     payment: PaymentKey,
     invoice_id: str | None,
     amount: Money | None,
-    key: str,
-    who: str,
-    reason: str,
     now: datetime,
 ) -> Decision:
     """Decide on giving back `amount`, or all that is left, of what an invoice (None: suspense) holds of a payment.
 
-    The same `key` with the same content again is nothing more. `now` is UTC.
+    The same command again is nothing more. `now` is UTC.
 
     Raises:
         UnknownPaymentError: it is not recorded, or has never been there.
@@ -50,45 +45,11 @@ def plan_refund(
     holding = known.holdings().get(invoice_id) if known else None
     if known is None or holding is None:
         raise UnknownPaymentError
-    before = known.find(Kind.REFUNDED, key)
+    before = known.find(Kind.REFUNDED, command.key)
     if before is not None:
-        if before.invoice_id != invoice_id or amount not in {None, before.amount}:
-            raise KeyUsedError
+        command.require_same(before, invoice_id=invoice_id, amount=amount)
         return Decision()
     wanted = holding.left if amount is None else amount
     if wanted.currency != holding.left.currency or not 0 < wanted.amount <= holding.left.amount:
         raise MoreThanHeldError(holding.left)
-    event = by_hand(
-        payment, Kind.REFUNDED, key=key, invoice_id=invoice_id, amount=wanted, who=who, reason=reason, now=now
-    )
-    return Decision(events=(event,))
-
-
-def by_hand(
-    payment: PaymentKey,
-    kind: Kind,
-    *,
-    key: str,
-    invoice_id: str | None,
-    amount: Money,
-    who: str,
-    reason: str,
-    now: datetime,
-) -> PaymentEvent:
-    """Make the event of a person's command."""
-    gateway, payment_id = payment
-    return PaymentEvent(
-        gateway=gateway,
-        payment_id=payment_id,
-        kind=kind,
-        ref=key,
-        invoice_id=invoice_id,
-        gateway_invoice_id=None,
-        amount=amount,
-        fee=None,
-        occurred_at=now,
-        occurred_at_source=OccurredAtSource.PERSON,
-        source=Source.COMMAND,
-        raw={"reason": reason},
-        who=who,
-    )
+    return Decision(events=(command.event(Kind.REFUNDED, payment, invoice_id=invoice_id, amount=wanted, now=now),))

@@ -49,7 +49,8 @@ BEGIN
     JOIN invoice_balance AS b USING (invoice_id);
 
     SELECT coalesce(json_agg(json_build_array(
-        e.gateway, e.payment_id, e.kind, e.ref, e.invoice_id, e.gateway_invoice_id, e.amount_minor, e.currency
+        e.gateway, e.payment_id, e.kind, e.ref, e.invoice_id, e.gateway_invoice_id, e.amount_minor, e.currency,
+        CASE WHEN e.source = 'command' THEN e.raw ->> 'reason' END
     ) ORDER BY e.position), '[]')
     INTO events
     FROM (

@@ -11,6 +11,7 @@ from adapters.postgres.invoices import Invoices
 from adapters.postgres.ledger import Appended, Ledger
 from adapters.postgres.recorded import About
 from domain.assign import plan_assign
+from domain.command import Command
 from domain.discrepancy import Discrepancy, DiscrepancyKind
 from domain.gateway import PaymentGateway
 from domain.recorded import PaymentKey
@@ -21,10 +22,7 @@ log = structlog.get_logger()
 
 
 class Correct:
-    """A person's commands about money. Each is one event, change or answer, with who and why, however often it comes.
-
-    `key` is the caller's: the same key with the same content is done once.
-    """
+    """A person's commands about money. Each is one event, change or answer, with who and why, however often."""
 
     def __init__(
         self,
@@ -43,13 +41,11 @@ class Correct:
 
     def refund(
         self,
+        command: Command,
         payment: PaymentKey,
         *,
         invoice_id: str | None,
         amount: Money | None,
-        key: str,
-        who: str,
-        reason: str,
     ) -> Appended:
         """Record that `amount`, or all that is left there, of a payment was given back from an invoice or suspense.
 
@@ -62,17 +58,15 @@ class Correct:
             About(invoices=frozenset({invoice_id} if invoice_id else ()), payments=frozenset({payment})),
             lambda recorded: plan_refund(
                 recorded,
+                command,
                 payment=payment,
                 invoice_id=invoice_id,
                 amount=amount,
-                key=key,
-                who=who,
-                reason=reason,
                 now=now,
             ),
             recorded_at=now,
         )
-        _tell("refund.recorded", appended, who=who)
+        _tell("refund.recorded", appended, who=command.who)
         return appended
 
     def refund_at_gateway(self, payment: PaymentKey, *, reason: str) -> None:
@@ -88,14 +82,12 @@ class Correct:
 
     def assign(
         self,
+        command: Command,
         payment: PaymentKey,
         *,
         from_invoice: str | None,
         to_invoice: str,
         amount: Money | None,
-        key: str,
-        who: str,
-        reason: str,
     ) -> Appended:
         """Move `amount`, or all that is left, of a payment to an invoice, from another one or from suspense.
 
@@ -112,18 +104,16 @@ class Correct:
             About(invoices=frozenset({to_invoice}), payments=frozenset({payment})),
             lambda recorded: plan_assign(
                 recorded,
+                command,
                 payment=payment,
                 from_invoice=from_invoice,
                 to_invoice=to_invoice,
                 amount=amount,
-                key=key,
-                who=who,
-                reason=reason,
                 now=now,
             ),
             recorded_at=now,
         )
-        _tell("payment.assigned", appended, who=who)
+        _tell("payment.assigned", appended, who=command.who)
         return appended
 
     def void(self, invoice_id: str, *, who: str, reason: str) -> None:

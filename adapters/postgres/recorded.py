@@ -112,13 +112,14 @@ def _invoice(balance: Row, *, routes: Sequence[tuple[str, str | None]]) -> Recor
 
 def _payments(rows: Sequence[Sequence[Any]]) -> dict[PaymentKey, RecordedPayment]:
     events: dict[PaymentKey, list[RecordedEvent]] = {}
-    for gateway, payment_id, kind, ref, invoice_id, qr, amount_minor, currency in rows:
+    for gateway, payment_id, kind, ref, invoice_id, qr, amount_minor, currency, reason in rows:
         event = RecordedEvent(
             kind=Kind(kind),
             ref=ref,
             invoice_id=invoice_id,
             gateway_invoice_id=UUID(qr) if qr else None,
             amount=from_minor_units(amount_minor, currency=currency),
+            reason=reason,
         )
         events.setdefault((gateway, payment_id), []).append(event)
     return {key: RecordedPayment(key=key, events=tuple(known)) for key, known in events.items()}

@@ -75,6 +75,7 @@ def recorded(
                 invoice_id=event.invoice_id,
                 gateway_invoice_id=event.gateway_invoice_id,
                 amount=event.amount,
+                reason=str(event.raw["reason"]) if event.source is Source.COMMAND else None,
             )
         )
     asked = InvoiceChange(position=1, kind=ChangeKind.AMOUNT, amount=money(due, currency="MNT"))

@@ -7,12 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.assign import AmbiguousHolderError, OtherCurrencyError, plan_assign
+from domain.command import Command, KeyUsedError, require_key
 from domain.discrepancy import DiscrepancyKind
 from domain.money import money
 from domain.payment_event import Kind, PaymentEvent
 from domain.reconciler import Decision
 from domain.recorded import Recorded
-from domain.refund import KeyUsedError, MoreThanHeldError, UnknownPaymentError, plan_refund
+from domain.refund import MoreThanHeldError, UnknownPaymentError, plan_refund
 from tests.domain.samples import NOON, an_event, recorded
 
 P = ("qpay", "100000000000001")
@@ -20,17 +21,19 @@ RECEIVED = an_event(P[1], amount="100")
 BOTH = ("order-1", "order-2")
 
 
+def by(key: str = "k1", *, reason: str = "because") -> Command:
+    return Command(key=key, who="me", reason=reason)
+
+
 def refund(known: Recorded, amount: str | None, *, invoice_id: str | None = "order-1", key: str = "k1") -> Decision:
     wanted = None if amount is None else money(amount, currency="MNT")
-    return plan_refund(
-        known, payment=P, invoice_id=invoice_id, amount=wanted, key=key, who="me", reason="because", now=NOON
-    )
+    return plan_refund(known, by(key), payment=P, invoice_id=invoice_id, amount=wanted, now=NOON)
 
 
 def assign(known: Recorded, amount: str | None = None, **others: Any) -> Decision:
     wanted = None if amount is None else money(amount, currency="MNT")
-    asked = {"payment": P, "from_invoice": None, "to_invoice": "order-2", "key": "k1", **others}
-    return plan_assign(known, amount=wanted, who="me", reason="because", now=NOON, **asked)
+    asked = {"payment": P, "from_invoice": None, "to_invoice": "order-2", **others}
+    return plan_assign(known, by(asked.pop("key", "k1")), amount=wanted, now=NOON, **asked)
 
 
 def outline(decision: Decision) -> list[tuple[str, str | None, str]]:
@@ -52,6 +55,26 @@ def test_a_double_click_on_refund_is_one() -> None:
     assert refund(again, None).events == ()
     with pytest.raises(KeyUsedError):
         refund(again, "40")
+
+
+def test_a_key_stands_for_one_reason() -> None:
+    known = recorded(RECEIVED, *refund(recorded(RECEIVED), "30").events)
+
+    with pytest.raises(KeyUsedError):
+        plan_refund(
+            known,
+            by(reason="another"),
+            payment=P,
+            invoice_id="order-1",
+            amount=money("30", currency="MNT"),
+            now=NOON,
+        )
+
+
+@pytest.mark.parametrize("key", ["", " ", "gateway", "gateway:order-1", "a" * 101, "a b", "ключ", "a\n"])
+def test_a_key_is_short_and_plain_and_no_gateways(key: str) -> None:
+    with pytest.raises(ValueError, match=r"should be|must not"):
+        require_key(key)
 
 
 @pytest.mark.parametrize("amount", ["100.01", "1000", "0", "-1"])

@@ -13,10 +13,11 @@ from moneyed import Money
 from adapters.postgres.gateway_invoices import UnknownInvoiceError
 from adapters.postgres.ledger import Appended
 from domain.assign import AmbiguousHolderError, OtherCurrencyError
+from domain.command import Command, KeyUsedError, require_key
 from domain.gateway import GatewayError
 from domain.money import money
 from domain.recorded import PaymentKey
-from domain.refund import KeyUsedError, MoreThanHeldError, UnknownPaymentError
+from domain.refund import MoreThanHeldError, UnknownPaymentError
 from worker.compose import compose_correct, compose_correct_at_gateway
 from worker.settings import DatabaseSettings, QPaySettings, RedisSettings, load
 
@@ -57,7 +58,7 @@ def refund(
     """
     if at_gateway and amount is not None:
         raise typer.BadParameter("the gateway refunds whole payments: leave --amount out", param_hint="--at-gateway")
-    target, wanted = _payment(payment), _amount(amount)
+    target, wanted, command = _payment(payment), _amount(amount), _command(key, who=who, reason=reason)
     database = load(DatabaseSettings)
     composed = (
         compose_correct_at_gateway(database, redis=load(RedisSettings), qpay=load(QPaySettings))
@@ -68,12 +69,10 @@ def refund(
         if at_gateway:
             correct.refund_at_gateway(target, reason=reason)
         appended = correct.refund(
+            command,
             target,
             invoice_id=invoice,
             amount=wanted,
-            key=key or _new_key(),
-            who=who or getpass.getuser(),
-            reason=reason,
         )
     _report(appended, as_json=as_json)
 
@@ -96,16 +95,9 @@ def assign(
 
     Example: tootsoo assign qpay:100000000000001 order-2 --reason "Paid with the QR of order-1 by mistake"
     """
+    target, wanted, command = _payment(payment), _amount(amount), _command(key, who=who, reason=reason)
     with compose_correct(load(DatabaseSettings)) as correct, _told():
-        appended = correct.assign(
-            _payment(payment),
-            from_invoice=from_invoice,
-            to_invoice=to,
-            amount=_amount(amount),
-            key=key or _new_key(),
-            who=who or getpass.getuser(),
-            reason=reason,
-        )
+        appended = correct.assign(command, target, from_invoice=from_invoice, to_invoice=to, amount=wanted)
     _report(appended, as_json=as_json)
 
 
@@ -167,8 +159,12 @@ def _amount(text: str | None) -> Money | None:
         raise typer.BadParameter(str(error), param_hint="--amount") from None
 
 
-def _new_key() -> str:
-    return f"cli-{uuid4().hex}"
+def _command(key: str, *, who: str, reason: str) -> Command:
+    try:
+        known = require_key(key) if key else f"cli-{uuid4().hex}"
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--key") from None
+    return Command(key=known, who=who or getpass.getuser(), reason=reason)
 
 
 def _report(appended: Appended, *, as_json: bool) -> None:

@@ -6,8 +6,9 @@ from fastapi import APIRouter, Header
 from pydantic import AfterValidator, Field, StrictStr
 
 from adapters.postgres.gateway_invoices import UnknownInvoiceError
+from domain.command import KEY_PATTERN, Command, require_key
 from domain.invoice import require_invoice_id
-from domain.payment_event import GATEWAY_REF, Kind
+from domain.payment_event import Kind
 from worker.web.authentication import Caller
 from worker.web.errors import ErrorEnvelope
 from worker.web.invoices import InvoiceId, read_invoice
@@ -17,16 +18,8 @@ from worker.web.shapes import InvoiceOut, Line, MoneyIn, PaymentOut, Shape, paym
 router = APIRouter(prefix="/v2/invoices", tags=["corrections"])
 
 PAYMENT_PATTERN = r"^[a-z_]{1,40}:[!-~]{1,100}$"
-KEY_PATTERN = r"^[A-Za-z0-9._:-]{1,100}$"
 
-
-def _not_the_gateways(key: str) -> str:
-    if key.startswith(GATEWAY_REF):
-        raise ValueError(f"must not begin with {GATEWAY_REF}: that stands for a gateway's own proof")
-    return key
-
-
-IdempotencyKey = Annotated[str, Header(alias="Idempotency-Key", pattern=KEY_PATTERN), AfterValidator(_not_the_gateways)]
+IdempotencyKey = Annotated[str, Header(alias="Idempotency-Key", pattern=KEY_PATTERN), AfterValidator(require_key)]
 Reason = Annotated[Line, Field(min_length=1, max_length=1000)]
 
 
@@ -54,12 +47,10 @@ def refund(id: InvoiceId, body: AskRefund, key: IdempotencyKey, parts: Parts, ca
         raise UnknownInvoiceError
     gateway, _, payment_id = body.payment.partition(":")
     parts.correct.refund(
+        Command(key=key, who=caller, reason=body.reason),
         (gateway, payment_id),
         invoice_id=invoice_id,
         amount=read_money(body.amount, field="amount") if body.amount else None,
-        key=key,
-        who=caller,
-        reason=body.reason,
     )
     return payment_out(parts.ledger.event(gateway, payment_id, kind=Kind.REFUNDED, ref=key))
 

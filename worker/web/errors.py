@@ -13,6 +13,7 @@ from starlette.responses import Response
 from adapters.postgres.gateway_invoices import UnknownInvoiceError
 from adapters.postgres.invoices import AmountLockedError, InvoiceVoidError
 from adapters.postgres.ledger import LedgerBusyError
+from domain.command import KeyUsedError
 from domain.gateway import (
     GatewayBusyError,
     GatewayOutcomeUnknownError,
@@ -21,7 +22,7 @@ from domain.gateway import (
 )
 from domain.invoice import InvalidInvoiceError
 from domain.pay_link import Refusal
-from domain.refund import KeyUsedError, MoreThanHeldError, UnknownPaymentError
+from domain.refund import MoreThanHeldError, UnknownPaymentError
 from worker.issue import PayLinkRefusedError
 
 BAD_REQUEST = 400

@@ -12,6 +12,7 @@ from adapters.postgres.gateway_invoices import Intent
 from adapters.postgres.invoices import Invoices
 from adapters.postgres.ledger import Ledger
 from adapters.postgres.recorded import About, nothing_paid
+from domain.command import Command
 from domain.gateway import CheckAnswer
 from domain.money import money
 from domain.payment_event import Kind, Source
@@ -85,6 +86,7 @@ def test_the_invoice_was_voided_meanwhile(invoices: Invoices, ledger: Ledger) ->
 def test_a_payment_in_suspense_was_given_back_meanwhile(ledger: Ledger) -> None:
     append(ledger, [an_event("1", amount="100", invoice_id=None)])
     about = About(payments=frozenset({("qpay", "1")}))
+    command = Command(key="slower", who="test", reason="returned")
     calls = 0
 
     def refund_all(recorded: Recorded) -> Decision:
@@ -92,16 +94,7 @@ def test_a_payment_in_suspense_was_given_back_meanwhile(ledger: Ledger) -> None:
         calls += 1
         if calls == 1:
             append(ledger, [an_event("1", amount="30", kind=Kind.REFUNDED, ref="faster", invoice_id=None)])
-        return plan_refund(
-            recorded,
-            payment=("qpay", "1"),
-            invoice_id=None,
-            amount=None,
-            key="slower",
-            who="test",
-            reason="returned",
-            now=NOON,
-        )
+        return plan_refund(recorded, command, payment=("qpay", "1"), invoice_id=None, amount=None, now=NOON)
 
     appended = ledger.append(about, refund_all, recorded_at=NOON)
 

@@ -1,0 +1,71 @@
+"""A person's command about money: what makes it one command, who gave it, and why."""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+from moneyed import Money
+
+from domain.payment_event import GATEWAY_REF, Kind, OccurredAtSource, PaymentEvent, Source
+from domain.recorded import PaymentKey, RecordedEvent
+
+KEY_PATTERN = r"^[A-Za-z0-9._:-]{1,100}$"
+
+
+class KeyUsedError(Exception):
+    """The caller's key stands for something else already."""
+
+
+def require_key(text: str) -> str:
+    """Return a caller's key as it is.
+
+    Raises:
+        ValueError: it is none, or would stand for a gateway's own proof.
+
+    """
+    if not re.fullmatch(KEY_PATTERN, text, re.ASCII):
+        raise ValueError("should be 1 to 100 of A-Z a-z 0-9 . _ : -")
+    if text.startswith(GATEWAY_REF):
+        raise ValueError(f"must not begin with {GATEWAY_REF}: that stands for a gateway's own proof")
+    return text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """A person's word. The same key with the same content is done once; with another content it is refused."""
+
+    key: str
+    """See `require_key`."""
+    who: str
+    reason: str
+
+    def event(
+        self, kind: Kind, payment: PaymentKey, *, invoice_id: str | None, amount: Money, now: datetime
+    ) -> PaymentEvent:
+        """Make the event of it. `now` is UTC."""
+        gateway, payment_id = payment
+        return PaymentEvent(
+            gateway=gateway,
+            payment_id=payment_id,
+            kind=kind,
+            ref=self.key,
+            invoice_id=invoice_id,
+            gateway_invoice_id=None,
+            amount=amount,
+            fee=None,
+            occurred_at=now,
+            occurred_at_source=OccurredAtSource.PERSON,
+            source=Source.COMMAND,
+            raw={"reason": self.reason},
+            who=self.who,
+        )
+
+    def require_same(self, before: RecordedEvent, *, invoice_id: str | None, amount: Money | None) -> None:
+        """Let pass what was done before by this key.
+
+        Raises:
+            KeyUsedError: the key stood for another invoice, amount or reason. Without an amount any is the same.
+
+        """
+        if (before.invoice_id, before.reason) != (invoice_id, self.reason) or amount not in {None, before.amount}:
+            raise KeyUsedError
