@@ -62,6 +62,8 @@ def plan_assign(
     wanted = left if amount is None else amount
     if not 0 < wanted.amount <= left.amount:
         raise MoreThanHeldError(left)
+    came = known.events[0]
     away = command.event(Kind.UNASSIGNED, payment, invoice_id=source, amount=wanted, now=now)
+    away = replace(away, occurred_at=came.occurred_at, occurred_at_source=came.occurred_at_source)
     here = replace(away, kind=Kind.ASSIGNED, invoice_id=to_invoice)
     return Decision(events=(here, away), discrepancies=questions_about(target, (here,)))

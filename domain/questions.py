@@ -16,33 +16,37 @@ def questions_about(invoice: RecordedInvoice, events: Sequence[PaymentEvent]) ->
     net = invoice.net
     for event in mine:
         net = net + event.amount if event in came else net - event.amount
-    nothing = net - net
     if invoice.voided:
-        return (_paid_after_void(invoice.id, gateway=came[0].gateway, payment_ids=[one.payment_id for one in came]),)
-    received = [event for event in came if event.kind is Kind.RECEIVED]
-    routes = invoice.routes | {route_of(event.gateway, event.gateway_invoice_id) for event in received}
-    if received and net - invoice.due > nothing and len(routes) > 1:
+        return (_paid_after_void(invoice.id, came),)
+    by_gateway = [event for event in came if event.kind is Kind.RECEIVED or event.gateway_invoice_id is not None]
+    routes = invoice.routes | {route_of(event.gateway, event.gateway_invoice_id) for event in by_gateway}
+    if by_gateway and net > invoice.due and len(routes) > 1:
         return (
             Discrepancy(
                 kind=DiscrepancyKind.DUPLICATE_PAYMENT,
-                gateway=received[0].gateway,
+                gateway=by_gateway[0].gateway,
                 subject=invoice.id,
-                fingerprint=" ".join(sorted(routes)),
+                fingerprint=_these(by_gateway),
                 detail=f"{len(routes)} QRs or gateways were paid; the invoice has {net - invoice.due} too much",
                 invoice_id=invoice.id,
-                payment_id=received[-1].payment_id,
+                payment_id=by_gateway[-1].payment_id,
             ),
         )
     return ()
 
 
-def _paid_after_void(invoice_id: str, *, gateway: str, payment_ids: Sequence[str]) -> Discrepancy:
+def _paid_after_void(invoice_id: str, came: Sequence[PaymentEvent]) -> Discrepancy:
     return Discrepancy(
         kind=DiscrepancyKind.PAID_AFTER_VOID,
-        gateway=gateway,
+        gateway=came[0].gateway,
         subject=invoice_id,
-        fingerprint=" ".join(sorted(payment_ids)),
+        fingerprint=_these(came),
         detail="the invoice is void and has received money",
         invoice_id=invoice_id,
-        payment_id=payment_ids[0],
+        payment_id=came[0].payment_id,
     )
+
+
+def _these(events: Sequence[PaymentEvent]) -> str:
+    """Tell new money from what was asked about before: an event comes once."""
+    return " ".join(f"{event.payment_id}:{event.kind}:{event.ref}" for event in events)

@@ -13,7 +13,7 @@ from domain.discrepancy import Discrepancy, DiscrepancyKind
 from domain.gateway import CheckAnswer, PaymentRow, RowStatus, UnreadableRow
 from domain.payment_event import GATEWAY_REF, Kind, OccurredAtSource, PaymentEvent, Source
 from domain.questions import questions_about
-from domain.recorded import PaymentKey, Recorded, RecordedPayment
+from domain.recorded import PaymentKey, Recorded, RecordedEvent, RecordedPayment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,9 +40,9 @@ class Decision:
 def reconcile(answer: CheckAnswer, *, checked: CheckedInvoice, recorded: Recorded, seen_at: datetime) -> Decision:
     """Decide what an answer proves beyond what is recorded. Rows stand alone: a strange one stops no other.
 
-    `recorded` holds the checked invoice, every payment in the answer that is known, and every payment that was received
-    on this QR. Only PAID and REFUNDED rows are money. `seen_at` (UTC) stands in where the gateway tells no time. The
-    same rows in any order decide the same; decided twice, the second time nothing follows.
+    `recorded` holds the checked invoice, every payment in the answer that is known, and every payment that was seen on
+    this QR before. Only PAID and REFUNDED rows are money. `seen_at` (UTC) stands in where the gateway tells no time.
+    The same rows in any order decide the same; decided twice, the second time nothing follows.
     """
     reader = _Reader(checked, recorded=recorded, seen_at=seen_at)
     decided = [reader.read(row) for row in _one_of_each(answer.rows)]
@@ -52,7 +52,7 @@ def reconcile(answer: CheckAnswer, *, checked: CheckedInvoice, recorded: Recorde
     return Decision(
         events=tuple(events),
         discrepancies=(
-            *_amounts_in_conflict(answer.rows, checked=checked),
+            *_amounts_in_conflict(answer.rows, checked=checked, recorded=recorded),
             *(discrepancy for one in decided for discrepancy in one.discrepancies),
             *questions_about(invoice, events),
         ),
@@ -61,30 +61,48 @@ def reconcile(answer: CheckAnswer, *, checked: CheckedInvoice, recorded: Recorde
 
 
 def _one_of_each(rows: Sequence[PaymentRow | UnreadableRow]) -> list[PaymentRow | UnreadableRow]:
-    """Keep one row of each payment: what is furthest along, and of two amounts the smaller, whatever their order."""
-    rank = [RowStatus.REFUNDED, RowStatus.PAID, RowStatus.PARTIAL, RowStatus.UNKNOWN, RowStatus.FAILED, RowStatus.NEW]
-    best: dict[str, PaymentRow] = {}
-    unreadable: list[UnreadableRow] = []
+    """Keep one row of each payment: what is furthest along, and of two amounts the smaller, whatever their order.
+
+    PAID and REFUNDED with two amounts: it was paid, and what was given back of it is a question.
+    """
+    unreadable = [row for row in rows if isinstance(row, UnreadableRow)]
+    of_payment: dict[str, list[PaymentRow]] = {}
     for row in rows:
-        if isinstance(row, UnreadableRow):
-            unreadable.append(row)
-            continue
-        known = best.get(row.payment_id)
-        if known is None or _order(row, rank) < _order(known, rank):
-            best[row.payment_id] = row
-    return [*unreadable, *(best[payment_id] for payment_id in sorted(best))]
+        if isinstance(row, PaymentRow):
+            of_payment.setdefault(row.payment_id, []).append(row)
+    best = []
+    for _, told in sorted(of_payment.items()):
+        first, *others = sorted(told, key=_order)
+        paid = next((row for row in others if row.status is RowStatus.PAID and row.amount.amount > 0), None)
+        best.append(paid if paid and first.status is RowStatus.REFUNDED and paid.amount != first.amount else first)
+    return [*unreadable, *best]
 
 
-def _order(row: PaymentRow, rank: list[RowStatus]) -> tuple[int, bool, object, str]:
+_RANK = [
+    RowStatus.REFUNDED,
+    RowStatus.PAID,
+    RowStatus.PARTIAL,
+    RowStatus.UNKNOWN,
+    RowStatus.FAILED,
+    RowStatus.NEW,
+]
+
+
+def _order(row: PaymentRow) -> tuple[int, bool, object, str]:
     """Sort rows of one payment: by status, then real amounts before none, then the smaller, then the currency."""
-    return (rank.index(row.status), row.amount.amount <= 0, row.amount.amount, row.amount.currency.code)
+    return (_RANK.index(row.status), row.amount.amount <= 0, row.amount.amount, row.amount.currency.code)
 
 
-def _amounts_in_conflict(rows: Sequence[PaymentRow | UnreadableRow], *, checked: CheckedInvoice) -> list[Discrepancy]:
+def _amounts_in_conflict(
+    rows: Sequence[PaymentRow | UnreadableRow], *, checked: CheckedInvoice, recorded: Recorded
+) -> list[Discrepancy]:
+    """Ask about payments that come with two amounts; of a known one the row that differs is asked about anyway."""
     told: dict[str, set[Money]] = {}
     for row in rows:
         if isinstance(row, PaymentRow) and row.status in {RowStatus.PAID, RowStatus.REFUNDED}:
-            told.setdefault(row.payment_id, set()).add(row.amount)
+            known = recorded.payments.get((checked.gateway, row.payment_id))
+            if known is None or known.received is None:
+                told.setdefault(row.payment_id, set()).add(row.amount)
     return [
         Discrepancy(
             kind=DiscrepancyKind.CHANGED_AMOUNT,
@@ -101,14 +119,17 @@ def _amounts_in_conflict(rows: Sequence[PaymentRow | UnreadableRow], *, checked:
 
 
 def _missing(answer: CheckAnswer, *, checked: CheckedInvoice, recorded: Recorded) -> Decision:
+    """Suspect what was shown on this QR and is gone: not what was given back, and not behind an unreadable row."""
+    if any(isinstance(row, UnreadableRow) for row in answer.rows):
+        return Decision()
     shown = {row.payment_id for row in answer.rows if isinstance(row, PaymentRow)}
     missing = [
         payment
         for (gateway, payment_id), payment in sorted(recorded.payments.items())
         if gateway == checked.gateway
         and payment_id not in shown
-        and payment.received is not None
-        and payment.received.gateway_invoice_id == checked.gateway_invoice_id
+        and payment.was_on(checked.gateway_invoice_id)
+        and payment.holders
     ]
     return Decision(
         discrepancies=tuple(
@@ -139,7 +160,7 @@ class _Reader:
         if isinstance(row, UnreadableRow):
             return self._ask(
                 DiscrepancyKind.UNREADABLE_ROW,
-                subject=sha256(repr(row.raw).encode()).hexdigest()[:32],
+                subject=sha256(f"{self._checked.gateway_invoice_id} {row.raw!r}".encode()).hexdigest()[:32],
                 detail=f"a row cannot be read: {row.reason}",
             )
         known = self._recorded.payments.get((self._checked.gateway, row.payment_id))
@@ -158,29 +179,47 @@ class _Reader:
 
     def _not_paid(self, row: PaymentRow, known: RecordedPayment | None) -> Decision:
         """Nothing goes back: a stale read is nothing once, and a question when the next check says the same."""
-        if known is None or known.received is None:
+        if known is None or known.received is None or not known.holders:
             return Decision()
         detail = f"the payment was PAID and is now {row.status}"
-        return self._ask(DiscrepancyKind.CHANGED_STATUS, row, fingerprint=row.status, detail=detail, certain=False)
+        return self._ask(DiscrepancyKind.CHANGED_STATUS, row, detail=detail, certain=False)
 
     def _paid(self, row: PaymentRow, known: RecordedPayment | None) -> Decision:
         if row.amount.amount <= 0:
-            detail = f"the payment is {row.status} with {row.amount}"
-            return self._ask(DiscrepancyKind.NOT_AN_AMOUNT, row, fingerprint=str(row.amount), detail=detail)
+            return self._no_amount(row)
         if known is None or known.received is None:
             return self._first_seen(row)
+        return self._paid_before(row, known, known.received)
+
+    def _paid_before(self, row: PaymentRow, known: RecordedPayment, received: RecordedEvent) -> Decision:
+        if known.refunded_by_gateway:
+            detail = "the payment was REFUNDED and is now PAID"
+            return self._ask(DiscrepancyKind.CHANGED_STATUS, row, fingerprint="PAID", detail=detail, certain=False)
         shown = Decision(cleared=frozenset({known.key}))
-        if known.received.amount != row.amount:
-            detail = f"recorded with {known.received.amount}, and now {row.amount}"
-            asked = self._ask(DiscrepancyKind.CHANGED_AMOUNT, row, fingerprint=str(row.amount), detail=detail)
-            return replace(asked, cleared=shown.cleared)
-        if known.received.invoice_id == self._checked.invoice_id:
-            return shown
-        if known.received.invoice_id is None:
+        if received.amount != row.amount:
+            return replace(self._another_amount(row, received), cleared=shown.cleared)
+        if received.invoice_id is None:
             return replace(self._out_of_suspense(row, known), cleared=shown.cleared)
-        detail = f"recorded on {known.received.invoice_id}, and now shown on {self._checked.invoice_id}"
-        asked = self._ask(DiscrepancyKind.CHANGED_INVOICE, row, fingerprint=self._checked.invoice_id, detail=detail)
-        return replace(asked, cleared=shown.cleared)
+        if self._is_elsewhere(known):
+            return replace(self._on_another_invoice(row, received), cleared=shown.cleared)
+        return shown
+
+    def _no_amount(self, row: PaymentRow) -> Decision:
+        detail = f"the payment is {row.status} with {row.amount}"
+        return self._ask(DiscrepancyKind.NOT_AN_AMOUNT, row, fingerprint=str(row.amount), detail=detail)
+
+    def _another_amount(self, row: PaymentRow, received: RecordedEvent) -> Decision:
+        detail = f"recorded with {received.amount}, and now {row.status} with {row.amount}"
+        return self._ask(DiscrepancyKind.CHANGED_AMOUNT, row, fingerprint=str(row.amount), detail=detail)
+
+    def _on_another_invoice(self, row: PaymentRow, received: RecordedEvent) -> Decision:
+        detail = f"recorded on {received.invoice_id}, and now {row.status} on {self._checked.invoice_id}"
+        return self._ask(DiscrepancyKind.CHANGED_INVOICE, row, fingerprint=self._checked.invoice_id, detail=detail)
+
+    def _is_elsewhere(self, known: RecordedPayment) -> bool:
+        """Tell whether a payment came to another invoice and still lies outside of the checked one."""
+        came_to = known.received.invoice_id if known.received else None
+        return came_to not in {None, self._checked.invoice_id} and known.holders != [self._checked.invoice_id]
 
     def _first_seen(self, row: PaymentRow) -> Decision:
         if row.amount.currency.code == self._checked.currency:
@@ -194,13 +233,8 @@ class _Reader:
         """Move what still lies in suspense to the invoice that the check proves."""
         if known.currency != self._checked.currency:
             return Decision()
-        holdings = known.holdings()
-        left = holdings[None].left
-        elsewhere = sorted(
-            invoice_id
-            for invoice_id, holding in holdings.items()
-            if invoice_id not in {None, self._checked.invoice_id} and holding.left.amount > 0
-        )
+        left = known.holdings()[None].left
+        elsewhere = [holder for holder in known.holders if holder not in {None, self._checked.invoice_id}]
         events: tuple[PaymentEvent, ...] = ()
         if left.amount > 0 and known.find(Kind.UNASSIGNED, GATEWAY_REF) is None:
             away = replace(self._event(row, Kind.UNASSIGNED, invoice_id=None), amount=left, fee=None)
@@ -208,7 +242,7 @@ class _Reader:
             events = (here, away)
         if not elsewhere:
             return Decision(events=events)
-        detail = f"assigned to {', '.join(elsewhere)}, and the gateway shows it on {self._checked.invoice_id}"
+        detail = f"assigned to {', '.join(map(str, elsewhere))}, and the gateway shows it on {self._checked.invoice_id}"
         asked = self._ask(DiscrepancyKind.CHANGED_INVOICE, row, fingerprint=self._checked.invoice_id, detail=detail)
         return replace(asked, events=events)
 
@@ -220,6 +254,12 @@ class _Reader:
                 replace(event, kind=Kind.REFUNDED, fee=None) for event in first.events if event.kind is Kind.RECEIVED
             )
             return replace(first, events=(*first.events, *back))
+        if row.amount.amount <= 0:
+            return self._no_amount(row)
+        if known.received.amount != row.amount:
+            return self._another_amount(row, known.received)
+        if self._is_elsewhere(known):
+            return self._on_another_invoice(row, known.received)
         moved = self._out_of_suspense(row, known) if known.received.invoice_id is None else Decision()
         held = {invoice_id: holding.left for invoice_id, holding in known.holdings().items()}
         for event in moved.events:

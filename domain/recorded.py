@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import assert_never
 from uuid import UUID
 
 from moneyed import Money
 
-from domain.payment_event import Kind
+from domain.payment_event import GATEWAY_REF, Kind, OccurredAtSource
 
 PaymentKey = tuple[str, str]
 """Gateway and payment id."""
@@ -22,6 +23,8 @@ class RecordedEvent:
     invoice_id: str | None
     gateway_invoice_id: UUID | None
     amount: Money
+    occurred_at: datetime
+    occurred_at_source: OccurredAtSource
     reason: str | None = None
     """A person's, for what a person recorded."""
 
@@ -61,6 +64,21 @@ class RecordedPayment:
     def find(self, kind: Kind, ref: str) -> RecordedEvent | None:
         """Return the event of this kind and ref, if there is one."""
         return next((event for event in self.events if (event.kind, event.ref) == (kind, ref)), None)
+
+    @property
+    def refunded_by_gateway(self) -> bool:
+        """Whether an event says that the gateway gave it back."""
+        return any(event.kind is Kind.REFUNDED and event.ref.startswith(GATEWAY_REF) for event in self.events)
+
+    @property
+    def holders(self) -> list[str | None]:
+        """The invoices, and suspense, that have something left of it; suspense first."""
+        left = [holder for holder, holding in self.holdings().items() if holding.left.amount > 0]
+        return sorted(left, key=lambda holder: holder or "")
+
+    def was_on(self, gateway_invoice_id: UUID) -> bool:
+        """Tell whether an answer about this QR has shown it."""
+        return any(event.gateway_invoice_id == gateway_invoice_id for event in self.events)
 
     def holdings(self) -> dict[str | None, Holding]:
         """Return what each invoice has of it, and suspense under None; those with nothing left are there as well."""

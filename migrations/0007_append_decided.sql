@@ -22,6 +22,11 @@ COMMENT ON COLUMN notification.staged_at IS 'When.';
 
 GRANT SELECT, INSERT ON notification TO tootsoo_app;
 
+DROP INDEX discrepancy_of_payment;
+CREATE INDEX discrepancy_in_doubt ON discrepancy (gateway, payment_id)
+    WHERE kind IN ('changed_status', 'missing_at_gateway') AND state IN ('suspected', 'resolved');
+CREATE INDEX payment_event_in_suspense ON payment_event (gateway_invoice_id) WHERE invoice_id IS NULL;
+
 -- Plans: these functions are prepared once a session, and a plan may be made while the tables are all but empty. Access
 -- by index in nested loops is right for every size, so nothing else is allowed, and no call is planned anew. The
 -- functions that are called by these inherit it.
@@ -41,7 +46,8 @@ BEGIN
         'routes', CASE WHEN b.payments > 0 THEN (
             SELECT json_agg(DISTINCT jsonb_build_array(e.gateway, e.gateway_invoice_id))
             FROM payment_event AS e
-            WHERE e.invoice_id = b.invoice_id AND e.kind = 'received'
+            WHERE e.invoice_id = b.invoice_id
+                AND (e.kind = 'received' OR e.kind = 'assigned' AND e.gateway_invoice_id IS NOT NULL)
         ) END
     )), '[]')
     INTO balances
@@ -50,6 +56,7 @@ BEGIN
 
     SELECT coalesce(json_agg(json_build_array(
         e.gateway, e.payment_id, e.kind, e.ref, e.invoice_id, e.gateway_invoice_id, e.amount_minor, e.currency,
+        e.occurred_at, e.occurred_at_source,
         CASE WHEN e.source = 'command' THEN e.raw ->> 'reason' END
     ) ORDER BY e.position), '[]')
     INTO events
@@ -60,19 +67,22 @@ BEGIN
         SELECT r.gateway, r.payment_id
         FROM unnest(invoice_ids) AS wanted (invoice_id)
         JOIN payment_event AS r ON r.invoice_id = wanted.invoice_id
-        WHERE r.kind = 'received' AND r.gateway_invoice_id = ANY (gateway_invoice_ids)
+        WHERE r.gateway_invoice_id = ANY (gateway_invoice_ids)
+        UNION
+        SELECT r.gateway, r.payment_id
+        FROM unnest(gateway_invoice_ids) AS qr (id)
+        JOIN payment_event AS r ON r.gateway_invoice_id = qr.id
+        WHERE r.invoice_id IS NULL
     ) AS k
     JOIN payment_event AS e USING (gateway, payment_id);
 END
 $$;
 COMMENT ON FUNCTION recorded IS 'What a decision needs of invoices, of payments, and of what was received on QRs of the invoices; one snapshot.';
 
-CREATE FUNCTION note_discrepancies(asked jsonb, noted_at timestamptz) RETURNS jsonb
+CREATE FUNCTION note_discrepancies(asked jsonb, noted_at timestamptz, OUT opened jsonb, OUT suspects boolean)
 LANGUAGE plpgsql
 SET plan_cache_mode TO force_generic_plan
 AS $$
-DECLARE
-    opened jsonb;
 BEGIN
     WITH given AS (
         SELECT * FROM jsonb_to_recordset(asked) AS given (
@@ -111,11 +121,28 @@ BEGIN
         FROM just_opened
         ORDER BY id
     )
-    SELECT coalesce(jsonb_agg(to_jsonb(just_opened) ORDER BY id), '[]') INTO opened FROM just_opened;
-    RETURN opened;
+    SELECT
+        (SELECT coalesce(jsonb_agg(to_jsonb(just_opened) ORDER BY id), '[]') FROM just_opened),
+        (SELECT coalesce(bool_or(state = 'suspected'), false) FROM noted)
+    INTO opened, suspects;
 END
 $$;
-COMMENT ON FUNCTION note_discrepancies IS 'Asks what was not asked before, and returns what opened by it. What may be a stale read opens when it is met the second time.';
+COMMENT ON FUNCTION note_discrepancies IS 'Asks what was not asked before; returns what opened by it, and whether anything is only suspected. What may be a stale read opens when it is met the second time.';
+
+CREATE FUNCTION clear_suspicions(cleared jsonb) RETURNS void
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    UPDATE discrepancy AS d SET
+        state = CASE d.state WHEN 'suspected' THEN 'withdrawn' ELSE d.state END,
+        fingerprint = CASE d.state WHEN 'resolved' THEN d.fingerprint || ' answered ' || d.id ELSE d.fingerprint END
+    FROM jsonb_to_recordset(cleared) AS k (gateway text, payment_id text)
+    WHERE d.gateway = k.gateway AND d.payment_id = k.payment_id
+        AND d.kind IN ('changed_status', 'missing_at_gateway')
+        AND d.state IN ('suspected', 'resolved') AND d.fingerprint NOT LIKE '% answered %';
+END
+$$;
+COMMENT ON FUNCTION clear_suspicions IS 'Forgets what was suspected of payments that the gateway shows as they were recorded; what was answered about them may be asked again when it happens again.';
 
 CREATE FUNCTION received_on(qr uuid, of_invoice text) RETURNS bigint
 LANGUAGE plpgsql STABLE
@@ -124,13 +151,13 @@ BEGIN
     RETURN (
         SELECT coalesce(sum(amount_minor), 0)
         FROM payment_event
-        WHERE invoice_id = of_invoice AND gateway_invoice_id = qr AND kind = 'received'
+        WHERE invoice_id = of_invoice AND gateway_invoice_id = qr AND kind IN ('received', 'assigned')
     );
 END
 $$;
-COMMENT ON FUNCTION received_on IS 'What was received on one QR of an invoice, in minor units.';
+COMMENT ON FUNCTION received_on IS 'What came to an invoice by one of its QRs, also by way of suspense, in minor units.';
 
-CREATE FUNCTION finish_check(finished jsonb, money_moved boolean) RETURNS float8
+CREATE FUNCTION finish_check(finished jsonb, money_moved boolean, suspects boolean) RETURNS float8
 LANGUAGE plpgsql
 AS $$
 DECLARE
@@ -141,6 +168,7 @@ DECLARE
     recheck_at timestamptz;
     asked_again boolean;
     still_awaited boolean;
+    look_again boolean;
     next_at timestamptz;
 BEGIN
     SELECT * INTO qr
@@ -164,17 +192,21 @@ BEGIN
         FROM jsonb_array_elements_text(finished -> 'recheck_after_s') AS after_s
         WHERE qr.awaited_since + after_s::float8 * interval '1 second' > now();
     END IF;
+    IF suspects THEN
+        recheck_at := least(recheck_at, now() + (finished ->> 'doubt_s')::float8 * interval '1 second');
+    END IF;
     asked_again := qr.requested > claimed;
     still_awaited := recheck_at IS NOT NULL AND missing <> '{}';
+    look_again := still_awaited OR suspects;
     next_at := CASE
         WHEN asked_again THEN qr.checked_at + (finished ->> 'spacing_s')::float8 * interval '1 second'
-        WHEN still_awaited THEN recheck_at
+        WHEN look_again THEN recheck_at
     END;
 
     UPDATE gateway_invoice SET
         state = next_state,
         served = claimed,
-        requested = greatest(qr.requested, claimed + still_awaited::integer),
+        requested = greatest(qr.requested, claimed + look_again::integer),
         attempts = 0,
         last_error = NULL,
         lease_token = NULL,
@@ -329,6 +361,7 @@ DECLARE
     unchanged integer;
     found_events integer;
     inserted integer;
+    suspects boolean := false;
 BEGIN
     written := false;
     opened := '[]';
@@ -386,19 +419,17 @@ BEGIN
         PERFORM project_events(events, noted_at);
     END IF;
 
+    IF cleared <> '[]' THEN
+        PERFORM clear_suspicions(cleared);
+    END IF;
+    IF discrepancies <> '[]' THEN
+        SELECT noted.opened, noted.suspects INTO opened, suspects FROM note_discrepancies(discrepancies, noted_at) AS noted;
+    END IF;
     IF finished IS NOT NULL THEN
-        ring_in_s := finish_check(finished, money_moved => events <> '[]');
+        ring_in_s := finish_check(finished, money_moved => events <> '[]', suspects => suspects);
     END IF;
     IF events <> '[]' THEN
         PERFORM move_paid_gateway_invoices(invoice_ids);
-    END IF;
-    IF cleared <> '[]' THEN
-        UPDATE discrepancy AS d SET state = 'withdrawn'
-        FROM jsonb_to_recordset(cleared) AS k (gateway text, payment_id text)
-        WHERE d.state = 'suspected' AND d.gateway = k.gateway AND d.payment_id = k.payment_id;
-    END IF;
-    IF discrepancies <> '[]' THEN
-        opened := note_discrepancies(discrepancies, noted_at);
     END IF;
     written := true;
 END

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from adapters.postgres.connection import Pool
 from adapters.postgres.queries import load_queries
-from domain.check_request import LEASE_S, RECHECK_AFTER_S, RING_AGAIN_S
+from domain.check_request import DOUBT_S, LEASE_S, RECHECK_AFTER_S, RING_AGAIN_S
 from domain.payment_event import Source
 
 _queries = load_queries("check_requests")
@@ -66,6 +66,7 @@ class FinishedCheck:
                 "seen_payment_ids": sorted(self.seen_payment_ids),
                 "spacing_s": self.spacing_s,
                 "recheck_after_s": RECHECK_AFTER_S,
+                "doubt_s": DOUBT_S,
             }
         )
 

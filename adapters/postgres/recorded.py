@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from adapters.postgres.connection import Connection, Row
 from adapters.postgres.queries import load_queries
 from domain.money import from_minor_units
-from domain.payment_event import Kind
+from domain.payment_event import Kind, OccurredAtSource
 from domain.recorded import PaymentKey, Recorded, RecordedEvent, RecordedInvoice, RecordedPayment, route_of
 
 _queries = load_queries("ledger")
@@ -24,7 +25,7 @@ class About:
     invoices: frozenset[str] = frozenset()
     payments: frozenset[PaymentKey] = frozenset()
     gateway_invoices: frozenset[UUID] = frozenset()
-    """QRs of these invoices; the payments that were received on them are to be seen too."""
+    """QRs of these invoices; the payments that were seen on them before are to be seen too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,13 +113,15 @@ def _invoice(balance: Row, *, routes: Sequence[tuple[str, str | None]]) -> Recor
 
 def _payments(rows: Sequence[Sequence[Any]]) -> dict[PaymentKey, RecordedPayment]:
     events: dict[PaymentKey, list[RecordedEvent]] = {}
-    for gateway, payment_id, kind, ref, invoice_id, qr, amount_minor, currency, reason in rows:
+    for gateway, payment_id, kind, ref, invoice_id, qr, amount_minor, currency, at, at_source, reason in rows:
         event = RecordedEvent(
             kind=Kind(kind),
             ref=ref,
             invoice_id=invoice_id,
             gateway_invoice_id=UUID(qr) if qr else None,
             amount=from_minor_units(amount_minor, currency=currency),
+            occurred_at=datetime.fromisoformat(at),
+            occurred_at_source=OccurredAtSource(at_source),
             reason=reason,
         )
         events.setdefault((gateway, payment_id), []).append(event)

@@ -75,6 +75,8 @@ def recorded(
                 invoice_id=event.invoice_id,
                 gateway_invoice_id=event.gateway_invoice_id,
                 amount=event.amount,
+                occurred_at=event.occurred_at,
+                occurred_at_source=event.occurred_at_source,
                 reason=str(event.raw["reason"]) if event.source is Source.COMMAND else None,
             )
         )
@@ -90,7 +92,9 @@ def recorded(
             net=balance.net,
             voided=voided,
             routes=frozenset(
-                route_of(event.gateway, event.gateway_invoice_id) for event in mine if event.kind is Kind.RECEIVED
+                route_of(event.gateway, event.gateway_invoice_id)
+                for event in mine
+                if event.kind is Kind.RECEIVED or (event.kind is Kind.ASSIGNED and event.gateway_invoice_id is not None)
             ),
         )
     payments = {key: RecordedPayment(key=key, events=tuple(of_it)) for key, of_it in by_payment.items()}

@@ -1,13 +1,18 @@
 """From a gateway's rows and what is recorded to events and questions: no row stops another, nothing is done twice."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from random import Random
+from uuid import UUID
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from domain.balance import Balance, fold
 from domain.discrepancy import DiscrepancyKind
 from domain.gateway import CheckAnswer, PaymentRow, RowStatus, UnreadableRow
+from domain.invoice import ChangeKind, InvoiceChange
 from domain.money import money
 from domain.payment_event import Kind, OccurredAtSource, PaymentEvent
 from domain.reconciler import Decision, reconcile
@@ -166,12 +171,113 @@ def test_a_refund_of_a_payment_that_was_moved_is_taken_from_whoever_holds_it() -
     ]
 
 
-def test_paid_after_refunded_is_a_stale_read() -> None:
-    back = an_event(P, amount="100", kind=Kind.REFUNDED)
+@pytest.mark.parametrize("ref", ["gateway", "gateway:order-1"])
+def test_paid_after_the_gateways_own_refund_brings_nothing_back_and_is_only_suspected(ref: str) -> None:
+    back = an_event(P, amount="100", kind=Kind.REFUNDED, ref=ref)
 
     decision = decide(a_row(), known=recorded(RECEIVED, back))
 
-    assert (decision.events, decision.discrepancies) == ((), ())
+    assert (decision.events, kinds(decision), decision.cleared) == ((), [DiscrepancyKind.CHANGED_STATUS], frozenset())
+    assert not decision.discrepancies[0].certain
+
+
+def test_paid_after_a_refund_by_hand_is_as_it_should_be() -> None:
+    by_hand = an_event(P, amount="100", kind=Kind.REFUNDED, ref="key")
+
+    assert decide(a_row(), known=recorded(RECEIVED, by_hand)) == Decision(cleared=frozenset({("qpay", P)}))
+
+
+@pytest.mark.parametrize(
+    ("row", "kind"),
+    [
+        (a_row(status=RowStatus.REFUNDED, amount="40"), DiscrepancyKind.CHANGED_AMOUNT),
+        (a_row(status=RowStatus.REFUNDED, amount="500"), DiscrepancyKind.CHANGED_AMOUNT),
+        (a_row(status=RowStatus.REFUNDED, currency="USD"), DiscrepancyKind.CHANGED_AMOUNT),
+        (a_row(status=RowStatus.REFUNDED, amount="0"), DiscrepancyKind.NOT_AN_AMOUNT),
+        (a_row(status=RowStatus.REFUNDED, amount="-100"), DiscrepancyKind.NOT_AN_AMOUNT),
+    ],
+)
+def test_a_refund_of_another_amount_than_came_is_a_question_and_takes_nothing_back(
+    row: PaymentRow, kind: DiscrepancyKind
+) -> None:
+    decision = decide(row, known=recorded(RECEIVED))
+
+    assert (decision.events, kinds(decision)) == ((), [kind])
+
+
+def test_a_refund_shown_on_another_invoices_qr_is_a_question_and_takes_nothing_back() -> None:
+    elsewhere = recorded(an_event(P, amount="100", invoice_id="order-2"), invoice_ids=("order-1", "order-2"))
+
+    decision = decide(a_row(status=RowStatus.REFUNDED), known=elsewhere)
+
+    assert (decision.events, kinds(decision)) == ((), [DiscrepancyKind.CHANGED_INVOICE])
+
+
+def test_paid_and_refunded_with_two_amounts_is_the_payment_and_a_question() -> None:
+    decision = decide(a_row(status=RowStatus.REFUNDED, amount="40"), a_row(amount="100"))
+
+    assert outline(decision.events) == [("received", "gateway", "order-1", "100")]
+    assert kinds(decision) == [DiscrepancyKind.CHANGED_AMOUNT]
+
+
+def test_two_amounts_of_a_known_payment_are_one_question() -> None:
+    decision = decide(a_row(amount="100"), a_row(amount="90"), known=recorded(RECEIVED))
+
+    assert (decision.events, kinds(decision)) == ((), [DiscrepancyKind.CHANGED_AMOUNT])
+
+
+@pytest.mark.parametrize("status", [RowStatus.NEW, RowStatus.FAILED, RowStatus.PARTIAL, None])
+def test_what_was_given_back_whole_may_be_called_anything_or_vanish(status: RowStatus | None) -> None:
+    back = an_event(P, amount="100", kind=Kind.REFUNDED)
+    rows = [] if status is None else [a_row(status=status)]
+
+    assert decide(*rows, known=recorded(RECEIVED, back)) == Decision()
+
+
+def test_whatever_it_is_called_instead_of_paid_it_is_one_question() -> None:
+    asked = {
+        (one.kind, one.fingerprint)
+        for status in (RowStatus.NEW, RowStatus.FAILED, RowStatus.PARTIAL)
+        for one in decide(a_row(status=status), known=recorded(RECEIVED)).discrepancies
+    }
+
+    assert len(asked) == 1
+
+
+def test_what_a_person_moved_to_where_the_gateway_shows_it_is_no_question() -> None:
+    moved = (
+        an_event(P, amount="100", invoice_id="order-2"),
+        an_event(P, amount="100", kind=Kind.UNASSIGNED, ref="key", invoice_id="order-2"),
+        an_event(P, amount="100", kind=Kind.ASSIGNED, ref="key", invoice_id="order-1"),
+    )
+
+    assert decide(a_row(), known=recorded(*moved, invoice_ids=("order-1", "order-2"))).discrepancies == ()
+
+
+def test_behind_an_unreadable_row_nothing_is_missed() -> None:
+    decision = decide(UnreadableRow(reason="no amount", raw=None), known=recorded(RECEIVED))
+
+    assert kinds(decision) == [DiscrepancyKind.UNREADABLE_ROW]
+
+
+def test_the_same_unreadable_row_of_two_qrs_is_two_questions() -> None:
+    row = UnreadableRow(reason="no amount", raw=None)
+    other_qr = replace(a_check(), gateway_invoice_id=UUID(int=2))
+
+    (one,) = decide(row).discrepancies
+    (other,) = reconcile(CheckAnswer(rows=(row,)), checked=other_qr, recorded=recorded(), seen_at=NOON).discrepancies
+
+    assert one.subject != other.subject
+
+
+def test_a_payment_that_came_through_suspense_is_missed_when_it_vanishes() -> None:
+    found = an_event(P, amount="100", invoice_id=None)
+    proved = (
+        an_event(P, amount="100", kind=Kind.UNASSIGNED, invoice_id=None, gateway_invoice_id=GATEWAY_INVOICE),
+        an_event(P, amount="100", kind=Kind.ASSIGNED, gateway_invoice_id=GATEWAY_INVOICE),
+    )
+
+    assert kinds(decide(known=recorded(found, *proved))) == [DiscrepancyKind.MISSING_AT_GATEWAY]
 
 
 @pytest.mark.parametrize("status", [RowStatus.NEW, RowStatus.FAILED, RowStatus.PARTIAL])
@@ -212,6 +318,33 @@ def test_a_second_full_payment_by_another_qr_is_a_duplicate() -> None:
     assert kinds(decision) == [DiscrepancyKind.DUPLICATE_PAYMENT]
 
 
+def test_a_second_full_payment_that_was_found_in_suspense_is_a_duplicate() -> None:
+    first = an_event("7", amount="100", gateway_invoice_id=UUID(int=2))
+
+    decision = decide(a_row(), known=recorded(first, IN_SUSPENSE))
+
+    assert kinds(decision) == [DiscrepancyKind.DUPLICATE_PAYMENT]
+
+
+def test_a_first_payment_that_was_found_in_suspense_makes_the_second_a_duplicate() -> None:
+    found = (
+        an_event("7", amount="100", invoice_id=None),
+        an_event("7", amount="100", kind=Kind.UNASSIGNED, invoice_id=None, gateway_invoice_id=UUID(int=2)),
+        an_event("7", amount="100", kind=Kind.ASSIGNED, gateway_invoice_id=UUID(int=2)),
+    )
+
+    assert kinds(decide(a_row(), known=recorded(*found))) == [DiscrepancyKind.DUPLICATE_PAYMENT]
+
+
+def test_each_further_payment_beyond_the_due_is_another_question() -> None:
+    first = an_event("7", amount="100", gateway_invoice_id=None)
+    second = decide(a_row(), known=recorded(first))
+    third = decide(a_row(), a_row("100000000000003"), known=recorded(first, *second.events))
+
+    asked = {one.fingerprint for decision in (second, third) for one in decision.discrepancies}
+    assert len(asked) == 2
+
+
 def test_parts_by_two_qrs_and_too_much_on_one_are_no_duplicates() -> None:
     part = an_event("7", amount="40", gateway_invoice_id=None)
     too_much = an_event("7", amount="90", gateway_invoice_id=GATEWAY_INVOICE)
@@ -227,53 +360,106 @@ lives = st.sampled_from(
     [
         (RowStatus.PAID,),
         (RowStatus.NEW, RowStatus.PAID),
+        (RowStatus.PARTIAL, RowStatus.PAID),
         (RowStatus.NEW, RowStatus.FAILED),
+        (RowStatus.NEW, RowStatus.PARTIAL),
         (RowStatus.PAID, RowStatus.REFUNDED),
         (RowStatus.NEW, RowStatus.PAID, RowStatus.REFUNDED),
         (RowStatus.REFUNDED,),
     ]
 )
-payments = st.dictionaries(st.sampled_from(["1", "2", "3", "4"]), st.tuples(amounts, lives), max_size=4)
+QRS = [GATEWAY_INVOICE, UUID(int=2)]
 
 
-def show(history: dict[str, tuple[str, tuple[RowStatus, ...]]], chance: Random, *, final: bool) -> list[Row]:
+@dataclass(frozen=True, slots=True)
+class Life:
+    """What happens to one payment at the gateway, and whether somebody found it there before any check showed it."""
+
+    amount: str
+    statuses: tuple[RowStatus, ...]
+    qr: UUID
+    found_first: bool
+
+    @property
+    def kinds(self) -> list[Kind]:
+        """What a ledger holds of it at last."""
+        match self.statuses[-1]:
+            case RowStatus.PAID:
+                return [Kind.RECEIVED]
+            case RowStatus.REFUNDED:
+                return [Kind.RECEIVED, Kind.REFUNDED]
+            case _:
+                return []
+
+
+History = dict[str, Life]
+histories = st.dictionaries(
+    st.sampled_from(["1", "2", "3", "4"]),
+    st.builds(Life, amounts, lives, st.sampled_from(QRS), st.booleans()),
+    max_size=4,
+)
+
+
+def show(history: History, chance: Random, qr: UUID, *, final: bool) -> list[Row]:
     """One honest answer: each payment at some moment of its life, or not yet, or twice; at the end all as they are."""
     rows: list[Row] = []
-    for payment_id, (amount, life) in history.items():
-        moment = len(life) - 1 if final else chance.randrange(-1, len(life))
-        if moment >= 0:
-            rows += [a_row(payment_id, status=life[moment], amount=amount)] * chance.choice([1, 1, 2])
+    for payment_id, life in history.items():
+        moment = len(life.statuses) - 1 if final else chance.randrange(-1, len(life.statuses))
+        if life.qr == qr and moment >= 0:
+            row = a_row(payment_id, status=life.statuses[moment], amount=life.amount)
+            rows += [row] * chance.choice([1, 1, 2])
     chance.shuffle(rows)
     return rows
 
 
-def play(history: dict[str, tuple[str, tuple[RowStatus, ...]]], chance: Random, *, answers: int) -> list[PaymentEvent]:
-    events: list[PaymentEvent] = []
-    for number in range(answers + 1):
-        rows = show(history, chance, final=number == answers)
-        decision = decide(*rows, known=recorded(*events, due="300"))
+def play(history: History, chance: Random, *, answers: int, voided: bool) -> list[PaymentEvent]:
+    events = [
+        an_event(payment_id, amount=life.amount, invoice_id=None)
+        for payment_id, life in history.items()
+        if life.found_first and life.kinds
+    ]
+    asked = [(chance.choice(QRS), False) for _ in range(answers)] + [(qr, True) for qr in QRS]
+    for qr, final in asked:
+        decision = reconcile(
+            CheckAnswer(rows=tuple(show(history, chance, qr, final=final))),
+            checked=replace(a_check(), gateway_invoice_id=qr),
+            recorded=recorded(*events, due="300", voided=voided),
+            seen_at=NOON,
+        )
         assert not {event.key for event in decision.events} & {event.key for event in events}
         events += decision.events
     return events
 
 
+def balance(events: Sequence[PaymentEvent]) -> Balance:
+    changes = [InvoiceChange(position=1, kind=ChangeKind.AMOUNT, amount=money("300", currency="MNT"))]
+    return fold(changes, [event for event in events if event.invoice_id == "order-1"], currency="MNT")
+
+
 @settings(max_examples=2_000)
-@given(payments, st.randoms(use_true_random=False), st.integers(0, 5), st.integers(0, 5))
-def test_whatever_a_gateway_shows_on_the_way_the_same_events_come_out(
-    history: dict[str, tuple[str, tuple[RowStatus, ...]]], chance: Random, answers: int, others: int
+@given(histories, st.randoms(use_true_random=False), st.integers(0, 5), st.integers(0, 5), st.booleans())
+def test_whatever_a_gateway_shows_on_the_way_the_same_events_and_balances_come_out(
+    history: History, chance: Random, answers: int, others: int, voided: bool
 ) -> None:
     facts = {
-        (payment_id, kind, money(amount, currency="MNT"))
-        for payment_id, (amount, life) in history.items()
-        for kind in ([Kind.RECEIVED] if life[-1] is RowStatus.PAID else [Kind.RECEIVED, Kind.REFUNDED])
-        if life[-1] is not RowStatus.FAILED
+        (payment_id, kind, money(life.amount, currency="MNT"))
+        for payment_id, life in history.items()
+        for kind in life.kinds
+    }
+    sums = {
+        kind: sum((amount for _, told, amount in facts if told is kind), money(0, currency="MNT"))
+        for kind in (Kind.RECEIVED, Kind.REFUNDED)
     }
 
-    one, other = (play(history, chance, answers=number) for number in (answers, others))
+    one, other = (play(history, chance, answers=number, voided=voided) for number in (answers, others))
 
     for events in (one, other):
-        assert {(event.payment_id, event.kind, event.amount) for event in events} == facts
-        assert len(events) == len(facts)
+        told = [event for event in events if event.kind in {Kind.RECEIVED, Kind.REFUNDED}]
+        assert {(event.payment_id, event.kind, event.amount) for event in told} == facts
+        assert len(told) == len(facts)
+        assert (balance(events).received, balance(events).refunded) == (sums[Kind.RECEIVED], sums[Kind.REFUNDED])
+    assert sorted(event.key for event in one) == sorted(event.key for event in other)
+    assert balance(one) == balance(other)
 
 
 strange_rows = st.lists(

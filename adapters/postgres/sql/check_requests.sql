@@ -51,8 +51,11 @@ WHERE g.id = :id
     AND (lease_until IS NULL OR lease_until <= now())
 RETURNING g.id, g.invoice_id, g.gateway, g.generation, g.external_id, g.amount_minor, g.currency,
     g.requested, g.request_source, g.attempts,
-    CASE WHEN b.voided_at IS NULL AND b.payments = 0 AND b.received_minor = 0 AND b.refunded_minor = 0
-        THEN b.due_minor END AS unpaid_minor;
+    CASE
+        WHEN b.voided_at IS NULL AND b.payments = 0 AND b.received_minor = 0 AND b.refunded_minor = 0
+            AND NOT EXISTS (SELECT FROM payment_event AS e WHERE e.gateway_invoice_id = g.id AND e.invoice_id IS NULL)
+            THEN b.due_minor
+    END AS unpaid_minor;
 
 -- name: has_served(id, requested)$
 -- Tell whether a check has answered the given request.

@@ -23,4 +23,5 @@ WHERE id = :id AND state IN ('open', 'suspected');
 
 -- name: ask(question, now)$
 -- Ask a question that no gateway's answer raised; count what opened by it.
-SELECT jsonb_array_length(note_discrepancies(:question::jsonb, :now));
+SELECT jsonb_array_length(opened)
+FROM note_discrepancies(:question::jsonb, :now);

@@ -3,11 +3,7 @@
 -- name: read_live(invoice_id, gateway)^
 -- Read the one gateway invoice of an invoice at a gateway that is issuing, open or closing.
 SELECT g.id, g.state, g.amount_minor, g.currency, g.kept_open, g.expires_at, g.issue_deadline <= now() AS given_up,
-    (
-        SELECT coalesce(sum(e.amount_minor), 0)::bigint
-        FROM payment_event AS e
-        WHERE e.invoice_id = g.invoice_id AND e.gateway_invoice_id = g.id AND e.kind = 'received'
-    ) AS paid_minor
+    received_on(g.id, g.invoice_id) AS paid_minor
 FROM gateway_invoice AS g
 WHERE g.invoice_id = :invoice_id AND g.gateway = :gateway AND g.state IN ('issuing', 'open', 'closing');
 
@@ -80,21 +76,15 @@ RETURNING g.id;
 
 -- name: read_paid(id)^
 -- Read what has been paid on a QR, and what is outstanding on its invoice.
-SELECT g.amount_minor, g.currency, g.expires_at, b.outstanding_minor, coalesce(sum(e.amount_minor), 0)::bigint AS paid_minor
+SELECT g.amount_minor, g.currency, g.expires_at, b.outstanding_minor, received_on(g.id, g.invoice_id) AS paid_minor
 FROM gateway_invoice AS g
 JOIN invoice_balance AS b ON b.invoice_id = g.invoice_id
-LEFT JOIN payment_event AS e ON e.invoice_id = g.invoice_id AND e.gateway_invoice_id = g.id AND e.kind = 'received'
-WHERE g.id = :id
-GROUP BY g.id, b.outstanding_minor;
+WHERE g.id = :id;
 
 -- name: read_gateway_invoice(id)^
 -- Read a gateway invoice as a customer needs it.
 SELECT g.id, g.invoice_id, g.gateway, g.generation, g.number, g.external_id, g.amount_minor, g.currency, g.state,
     g.qr_text, g.qr_image, g.short_url, g.links, g.expires_at, g.failure_code, g.last_error,
-    (
-        SELECT coalesce(sum(e.amount_minor), 0)::bigint
-        FROM payment_event AS e
-        WHERE e.invoice_id = g.invoice_id AND e.gateway_invoice_id = g.id AND e.kind = 'received'
-    ) AS paid_minor
+    received_on(g.id, g.invoice_id) AS paid_minor
 FROM gateway_invoice AS g
 WHERE g.id = :id;

@@ -12,7 +12,8 @@ from adapters.postgres.connection import Pool, Row
 from adapters.postgres.invoices import Invoices
 from adapters.postgres.ledger import Ledger
 from adapters.postgres.recorded import About
-from domain.check_request import LEASE_S, RECHECK_AFTER_S
+from domain.check_request import DOUBT_S, LEASE_S, RECHECK_AFTER_S
+from domain.discrepancy import Discrepancy, DiscrepancyKind
 from domain.payment_event import Source
 from domain.reconciler import Decision
 from tests.adapters.postgres.samples import NOON, open_qr, put, qr_store
@@ -289,3 +290,34 @@ def _let_the_lease_run_out(pool: Pool) -> None:
         connection.execute(
             "UPDATE gateway_invoice SET lease_until = now() - interval '1 second', next_check_at = now()"
         )
+
+
+def test_what_is_only_suspected_is_looked_at_again_until_it_is_a_question_or_nothing(
+    pool: Pool, unspaced: CheckRequests, qr: UUID, column: Callable[[str], Any]
+) -> None:
+    doubt = Discrepancy(
+        kind=DiscrepancyKind.MISSING_AT_GATEWAY,
+        gateway="qpay",
+        subject="1",
+        fingerprint="",
+        detail="gone",
+        invoice_id=None,
+        payment_id="1",
+        certain=False,
+    )
+    waits = []
+    ask(unspaced, qr)
+    for _ in range(2):
+        check = claim(unspaced, qr)
+        Ledger(pool).append(
+            About(),
+            lambda _: Decision(discrepancies=(doubt,)),
+            recorded_at=NOON,
+            finished=unspaced.finished(check, seen_payment_ids=[]),
+        )
+        waits.append(column("wait_s"))
+        with pool.connection() as connection:
+            connection.execute("UPDATE gateway_invoice SET next_check_at = now()")
+
+    assert waits == [pytest.approx(DOUBT_S, abs=1), None]
+    assert unspaced.claim(qr, lease_token=uuid4()) is None

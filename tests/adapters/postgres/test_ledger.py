@@ -2,8 +2,8 @@
 
 import random
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
-from uuid import uuid4
+from dataclasses import dataclass, replace
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
@@ -11,12 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from adapters.postgres.connection import Pool
+from adapters.postgres.discrepancies import Discrepancies
 from adapters.postgres.invoices import InvoiceRecord, Invoices
 from adapters.postgres.ledger import Appended, Ledger
 from adapters.postgres.recorded import About
 from domain.balance import fold
 from domain.discrepancy import Discrepancy, DiscrepancyKind
-from domain.gateway import CheckAnswer
+from domain.gateway import CheckAnswer, PaymentRow
 from domain.invoice import ChangeKind, InvoiceChange
 from domain.money import minor_units, money
 from domain.payment_event import Kind, PaymentEvent, Source
@@ -180,6 +181,78 @@ def test_a_payment_that_was_found_before_its_qr_was_saved_ends_on_its_invoice(
     assert (read(invoices).status, read(invoices).received_minor) == ("paid", 10_000)
     assert _suspense(pool, "qpay") == 0
     assert len(ledger.payments(after=0, page=10)) == 3
+
+
+@dataclass
+class OneQr:
+    """One QR of one invoice, and what the gateway answers about it."""
+
+    ledger: Ledger
+    qr: UUID
+
+    def check(self, *rows: PaymentRow) -> Appended:
+        checked = CheckedInvoice(
+            gateway="qpay", gateway_invoice_id=self.qr, invoice_id="order-1", currency="MNT", source=Source.SWEEP
+        )
+        about = About(
+            invoices=frozenset({"order-1"}),
+            payments=frozenset(("qpay", row.payment_id) for row in rows),
+            gateway_invoices=frozenset({self.qr}),
+        )
+        return self.ledger.append(
+            about,
+            lambda known: reconcile(CheckAnswer(rows=rows), checked=checked, recorded=known, seen_at=NOON),
+            recorded_at=NOON,
+        )
+
+
+@pytest.fixture
+def one_qr(pool: Pool, invoices: Invoices, ledger: Ledger) -> OneQr:
+    put(invoices)
+    return OneQr(ledger, open_qr(pool))
+
+
+def opened(appended: Appended) -> list[DiscrepancyKind]:
+    return [one.discrepancy.kind for one in appended.opened]
+
+
+def test_a_qr_that_was_paid_by_way_of_suspense_is_settled(invoices: Invoices, one_qr: OneQr) -> None:
+    append(one_qr.ledger, [an_event("7", amount="100", invoice_id=None)])
+
+    one_qr.check(a_row("7", amount="100"))
+
+    assert [summary.state for summary in read(invoices).gateway_invoices] == ["settled"]
+
+
+def test_a_payment_in_another_currency_is_missed_when_it_vanishes(one_qr: OneQr) -> None:
+    one_qr.check(a_row("7", amount="100", currency="USD"))
+
+    assert [opened(one_qr.check()) for _ in range(3)] == [[], [DiscrepancyKind.MISSING_AT_GATEWAY], []]
+
+
+def test_a_payment_that_came_by_way_of_suspense_is_missed_when_it_vanishes(one_qr: OneQr) -> None:
+    append(one_qr.ledger, [an_event("7", amount="100", invoice_id=None)])
+    one_qr.check(a_row("7", amount="100"))
+
+    assert [opened(one_qr.check()) for _ in range(3)] == [[], [DiscrepancyKind.MISSING_AT_GATEWAY], []]
+
+
+def test_what_was_answered_is_asked_again_when_it_happens_again(pool: Pool, one_qr: OneQr) -> None:
+    paid = a_row("7", amount="100")
+    one_qr.check(paid)
+    one_qr.check()
+    (first,) = one_qr.check().opened
+    Discrepancies(pool).resolve(first.id, resolution="it is back", who="test", now=NOON)
+
+    still_gone = [opened(one_qr.check()) for _ in range(3)]
+    one_qr.check(paid)
+    gone_again = [opened(one_qr.check()) for _ in range(3)]
+
+    assert still_gone == [[], [], []]
+    assert gone_again == [[], [DiscrepancyKind.MISSING_AT_GATEWAY], []]
+    answered = Discrepancies(pool).read(first.id)
+    assert answered is not None
+    assert (answered.state, answered.resolution) == ("resolved", "it is back")
 
 
 def test_two_full_payments_at_the_same_moment_are_found_to_be_duplicates(

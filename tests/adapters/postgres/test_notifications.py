@@ -191,14 +191,17 @@ def _history(steps: Sequence[tuple[Kind, int]], *, invoice_id: str) -> list[Paym
     """Money comes, goes and moves; a payment of 200 that lies there from the beginning is what goes and moves."""
     payment_id = uuid4().hex
     events = [an_event(payment_id, amount="200", invoice_id=invoice_id)]
-    left = 200
+    held = refundable = 200
     for number, (kind, amount) in enumerate(steps):
         if kind is Kind.RECEIVED:
             events.append(an_event(f"{payment_id}-{number}", amount=str(amount), invoice_id=invoice_id))
-        elif kind is Kind.ASSIGNED or amount <= left:
-            left += amount if kind is Kind.ASSIGNED else -amount
-            ref = f"key-{number}"
-            events.append(an_event(payment_id, amount=str(amount), kind=kind, ref=ref, invoice_id=invoice_id))
+            continue
+        if (kind is not Kind.ASSIGNED and amount > held) or (kind is Kind.REFUNDED and amount > refundable):
+            continue
+        held += amount if kind is Kind.ASSIGNED else -amount
+        refundable -= amount if kind is Kind.REFUNDED else 0
+        ref = f"key-{number}"
+        events.append(an_event(payment_id, amount=str(amount), kind=kind, ref=ref, invoice_id=invoice_id))
     return events
 
 
