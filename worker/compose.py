@@ -20,6 +20,7 @@ from adapters.postgres.api_keys import ApiKeys
 from adapters.postgres.check_requests import CheckRequests
 from adapters.postgres.discrepancies import Discrepancies
 from adapters.postgres.gateway_invoices import GatewayInvoices
+from adapters.postgres.history import History, Removed
 from adapters.postgres.invoices import Invoices
 from adapters.postgres.ledger import Ledger
 from adapters.postgres.schema import SchemaError, migrate, require_schema
@@ -35,6 +36,7 @@ from worker.actors import declare_actors
 from worker.clock import utc_now
 from worker.close import CloseQr
 from worker.correct import Correct
+from worker.housekeeping import housekeep
 from worker.issue import ISSUE_DEADLINE_S, Issue
 from worker.ring import Ring, ring_due, ring_quietly
 from worker.seal import Seal, seal_keys
@@ -42,6 +44,7 @@ from worker.settings import (
     QR_LIFETIME,
     CheckSettings,
     DatabaseSettings,
+    HistorySettings,
     QPaySettings,
     RedisSettings,
     SealSettings,
@@ -164,6 +167,7 @@ def _core(
             gateways=gateways,
             check_requests=check_requests,
             ledger=ledger,
+            history=History(pool),
             ring=ring,
             clock=utc_now,
             retry_base_s=checks.retry_base_s,
@@ -262,6 +266,14 @@ def compose_seal(database: DatabaseSettings, *, seals: SealSettings) -> Iterator
         return
     with open_seals(database.model_copy(update={"database_pool_size": 1})) as store:
         yield Seal(seals=store, key=keys[0], clock=utc_now)
+
+
+@contextmanager
+def compose_housekeeping(database: DatabaseSettings, *, history: HistorySettings) -> Iterator[Callable[[], Removed]]:
+    """Put the job together that removes old history, on a connection of its own."""
+    with open_database(database.model_copy(update={"database_pool_size": 1})) as pool:
+        store = History(pool)
+        yield lambda: housekeep(store, days=history.history_days)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The scheduler process: rings every two seconds for what is due, and seals events. Any number may run."""
+"""The scheduler process: rings for what is due, seals events, removes old history. Any number may run."""
 
 from collections.abc import Callable
 
@@ -8,15 +8,23 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from psycopg_pool import PoolTimeout
 
 from adapters.redis.doorbell import DoorbellError
+from worker.clock import utc_now
 from worker.stopping import stop_event
 
 log = structlog.get_logger()
 
 RING_EVERY_S = 2
+HOUSEKEEP_EVERY_H = 24
 
 
-def schedule(ring: Callable[[], int], *, seal: Callable[[], int] | None, seal_every_s: float) -> None:
-    """Ring every `RING_EVERY_S` and seal every `seal_every_s` until SIGTERM or SIGINT.
+def schedule(
+    ring: Callable[[], int],
+    *,
+    seal: Callable[[], int] | None,
+    seal_every_s: float,
+    housekeep: Callable[[], object],
+) -> None:
+    """Ring every `RING_EVERY_S`, seal every `seal_every_s`, keep house daily, until SIGTERM or SIGINT.
 
     Each is a job of its own: neither waits for the other, and a tick that fails is logged and the next one comes.
     """
@@ -30,6 +38,15 @@ def schedule(ring: Callable[[], int], *, seal: Callable[[], int] | None, seal_ev
         )
     else:
         scheduler.add_job(_survive("seal", seal), "interval", seconds=seal_every_s, max_instances=1, coalesce=True)
+    # At the start as well: a scheduler that is started anew every day would never come to it.
+    scheduler.add_job(
+        _survive("housekeeping", housekeep),
+        "interval",
+        hours=HOUSEKEEP_EVERY_H,
+        next_run_time=utc_now(),
+        max_instances=1,
+        coalesce=True,
+    )
     scheduler.start()
     log.info("scheduler.started", ring_every_s=RING_EVERY_S, seal_every_s=seal_every_s if seal else None)
     told_to_stop.wait()
@@ -38,7 +55,7 @@ def schedule(ring: Callable[[], int], *, seal: Callable[[], int] | None, seal_ev
     log.info("scheduler.stopped")
 
 
-def _survive(job: str, work: Callable[[], int]) -> Callable[[], None]:
+def _survive(job: str, work: Callable[[], object]) -> Callable[[], None]:
     failed = f"{job}.failed"
 
     def tick() -> None:

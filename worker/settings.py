@@ -199,6 +199,12 @@ class SealSettings(_Settings):
     seal_every_s: Annotated[float, Field(ge=1, le=3_600)] = 10.0
 
 
+class HistorySettings(_Settings):
+    """How long it is kept what only explains: checks and callbacks."""
+
+    history_days: Annotated[int, Field(ge=1, le=3_650)] = 90
+
+
 class WorkerSettings(_Settings):
     """How much a worker does at once."""
 

@@ -1,14 +1,18 @@
 """Settle: ask the gateway about one of its invoices, and append what its answer proves."""
 
 import random
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import TypeGuard
 from uuid import UUID, uuid4
 
+import psycopg
 import structlog
+from psycopg_pool import PoolTimeout
 
 from adapters.postgres.check_requests import CheckRequests, ClaimedCheck
+from adapters.postgres.history import History
 from adapters.postgres.ledger import Appended, Ledger
 from adapters.postgres.recorded import About, nothing_paid
 from domain.check_request import retry_delay_s
@@ -48,6 +52,7 @@ class Settle:
         gateways: Mapping[str, PaymentGateway],
         check_requests: CheckRequests,
         ledger: Ledger,
+        history: History,
         ring: Ring,
         clock: Clock,
         retry_base_s: float,
@@ -56,6 +61,7 @@ class Settle:
         self._gateways = gateways
         self._check_requests = check_requests
         self._ledger = ledger
+        self._history = history
         self._ring = ring
         self._clock = clock
         self._retry_base_s = retry_base_s
@@ -74,15 +80,16 @@ class Settle:
             invoice=check.invoice_id, gateway_invoice=str(check.gateway_invoice_id), gateway=check.gateway
         ):
             log.info("check.started", source=check.source, attempt=check.attempts)
+            asked_at_s = time.monotonic()
             try:
                 answer = self._gateways[check.gateway].check(check.external_id)
             except GatewayError as error:
-                self._fail(check, error)
+                self._fail(check, error, duration_ms=_ms_since(asked_at_s))
                 return Settled.FAILED
-            self._append(check, answer)
+            self._append(check, answer, duration_ms=_ms_since(asked_at_s))
             return Settled.CHECKED
 
-    def _append(self, check: ClaimedCheck, answer: CheckAnswer) -> None:
+    def _append(self, check: ClaimedCheck, answer: CheckAnswer, *, duration_ms: int) -> None:
         seen_at = self._clock()
         checked = CheckedInvoice(
             gateway=check.gateway,
@@ -111,8 +118,18 @@ class Settle:
         _tell(appended, rows=len(answer.rows))
         if appended.ring_in_s is not None:
             self._ring(check.gateway_invoice_id, appended.ring_in_s)
+        _remember(
+            lambda: self._history.record_answer(
+                check,
+                answer.rows,
+                duration_ms=duration_ms,
+                seen_at=seen_at,
+                new_events=len(appended.events),
+                new_discrepancies=len(appended.opened),
+            )
+        )
 
-    def _fail(self, check: ClaimedCheck, error: GatewayError) -> None:
+    def _fail(self, check: ClaimedCheck, error: GatewayError, *, duration_ms: int) -> None:
         asked_s = error.retry_after_s if isinstance(error, GatewayBusyError | GatewayOutcomeUnknownError) else None
         delay_s = retry_delay_s(
             check.attempts,
@@ -121,8 +138,22 @@ class Settle:
             chance=random.random(),  # noqa: S311 - spreads retries, guards nothing
             retry_after_s=asked_s,
         )
-        self._check_requests.fail(check, delay_s=delay_s, error=f"{type(error).__name__}: {error.message}")
+        said = f"{type(error).__name__}: {error.message}"
+        self._check_requests.fail(check, delay_s=delay_s, error=said)
         log.warning("check.failed", error=type(error).__name__, message=error.message, retry_in_s=round(delay_s, 1))
+        _remember(lambda: self._history.record_failure(check, duration_ms=duration_ms, error=said))
+
+
+def _remember(write: Callable[[], None]) -> None:
+    """Write history, as well as it can be: what was settled stays settled without it."""
+    try:
+        write()
+    except (PoolTimeout, psycopg.Error) as error:
+        log.warning("history.lost", error=type(error).__name__, consequence="the check will look unfinished")
+
+
+def _ms_since(began_s: float) -> int:
+    return round((time.monotonic() - began_s) * 1_000)
 
 
 def _has_outcome(row: PaymentRow | UnreadableRow) -> TypeGuard[PaymentRow]:

@@ -45,6 +45,8 @@ class ClaimedCheck:
     """1 for the first check since one was finished."""
     unpaid_minor: int | None
     """What is due, where the invoice is not void and no money ever came; None where there is more to know."""
+    check_id: int
+    """By which its outcome is written into the history."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +85,7 @@ class CheckRequests:
     def request(
         self, gateway_invoice_id: UUID, *, source: Source, awaited_payment_id: str | None = None
     ) -> Requested | None:
-        """Ask for one more check; None when there is no such gateway invoice.
+        """Ask for one more check; None when there is no such gateway invoice. One that a callback asks for is counted.
 
         `awaited_payment_id` is what a callback named: a reason to look again later if the gateway does not show it.
         """
@@ -99,7 +101,10 @@ class CheckRequests:
         return Requested(**row) if row else None
 
     def claim(self, gateway_invoice_id: UUID, *, lease_token: UUID) -> ClaimedCheck | None:
-        """Take the check if it is due and free; None when it is not. The lease is `LEASE_S` long."""
+        """Take the check if it is due and free; None when it is not. The lease is `LEASE_S` long.
+
+        That it began is in the history from then on, whatever becomes of its holder.
+        """
         with self._pool.connection() as connection:
             row = _queries.claim_check(
                 connection,
@@ -123,6 +128,7 @@ class CheckRequests:
             claimed=row["requested"],
             attempts=row["attempts"],
             unpaid_minor=row["unpaid_minor"],
+            check_id=row["check_id"],
         )
 
     def finished(self, check: ClaimedCheck, *, seen_payment_ids: Collection[str]) -> FinishedCheck:

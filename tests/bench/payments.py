@@ -83,6 +83,7 @@ class Payment:
             claimed=1,
             attempts=1,
             unpaid_minor=self.qr.amount_minor,
+            check_id=1,
         )
 
     @property

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from worker.compose import (
+    compose_housekeeping,
     compose_scheduler,
     compose_seal,
     compose_web,
@@ -20,6 +21,7 @@ from worker.settings import (
     CheckSettings,
     CommonSettings,
     DatabaseSettings,
+    HistorySettings,
     QPaySettings,
     RedisSettings,
     SealSettings,
@@ -87,18 +89,20 @@ def worker() -> None:
 
 
 def scheduler() -> None:
-    """Wake workers for whatever is due, and seal events. Run one or more: they do not disturb each other.
+    """Wake workers for whatever is due, seal events, and remove old history. Run one or more: none disturbs another.
 
     Example: tootsoo scheduler
     """
     groups = load(DatabaseSettings), load(RedisSettings), load(CheckSettings), load(SealSettings)
+    history = load(HistorySettings)
     _start_logs("scheduler", *groups)
     database, redis, checks, seals = groups
     with (
         compose_scheduler(database=database, redis=redis, checks=checks) as ring,
         compose_seal(database, seals=seals) as seal,
+        compose_housekeeping(database, history=history) as housekeep,
     ):
-        schedule(ring, seal=seal, seal_every_s=seals.seal_every_s)
+        schedule(ring, seal=seal, seal_every_s=seals.seal_every_s, housekeep=housekeep)
 
 
 def simulate(

@@ -3,59 +3,89 @@
 -- name: request_check(id, source, awaited_payment_id, spacing_s, ring_again_s)^
 -- Ask for a check of one gateway invoice; the last ten payments that callbacks named are awaited. While a failed one waits for its next attempt the wait stays as it is.
 -- "rings" tells whether a worker should be woken, "wait_s" in how long: not while a check runs or a failed one waits, and
--- not when one was woken a moment ago.
-UPDATE gateway_invoice SET
-    requested = requested + 1,
-    request_source = :source,
-    awaited_payment_ids = CASE
-        WHEN :awaited_payment_id::text IS NULL OR :awaited_payment_id = ANY (awaited_payment_ids) THEN awaited_payment_ids
-        ELSE (awaited_payment_ids || :awaited_payment_id::text)[greatest(1, cardinality(awaited_payment_ids) - 8):]
-    END,
-    awaited_since = CASE
-        WHEN :awaited_payment_id::text IS NULL OR :awaited_payment_id = ANY (awaited_payment_ids) THEN awaited_since
-        ELSE now()
-    END,
-    next_check_at = CASE
-        WHEN requested > served AND attempts > 0 THEN next_check_at
-        WHEN requested > served THEN least(next_check_at, greatest(now(), checked_at + :spacing_s * interval '1 second'))
-        ELSE greatest(now(), checked_at + :spacing_s * interval '1 second')
-    END,
-    rung_at = CASE
-        WHEN external_id IS NULL OR lease_until > now() THEN NULL
-        WHEN requested > served AND attempts > 0 AND next_check_at > now() THEN NULL
-        WHEN requested > served AND rung_at > now() - :ring_again_s * interval '1 second' THEN rung_at
-        ELSE now()
-    END
-WHERE id = :id
-RETURNING requested, invoice_id, gateway, generation, rung_at IS NOT DISTINCT FROM now() AS rings,
-    greatest(0, extract(epoch FROM next_check_at - now()))::float8 AS wait_s;
+-- not when one was woken a moment ago. A callback is counted in the same statement, so that whoever acknowledges it has
+-- both; the row's lock lets those that come at once count one after the other.
+WITH asked AS (
+    UPDATE gateway_invoice SET
+        requested = requested + 1,
+        request_source = :source,
+        awaited_payment_ids = CASE
+            WHEN :awaited_payment_id::text IS NULL OR :awaited_payment_id = ANY (awaited_payment_ids) THEN awaited_payment_ids
+            ELSE (awaited_payment_ids || :awaited_payment_id::text)[greatest(1, cardinality(awaited_payment_ids) - 8):]
+        END,
+        awaited_since = CASE
+            WHEN :awaited_payment_id::text IS NULL OR :awaited_payment_id = ANY (awaited_payment_ids) THEN awaited_since
+            ELSE now()
+        END,
+        next_check_at = CASE
+            WHEN requested > served AND attempts > 0 THEN next_check_at
+            WHEN requested > served THEN least(next_check_at, greatest(now(), checked_at + :spacing_s * interval '1 second'))
+            ELSE greatest(now(), checked_at + :spacing_s * interval '1 second')
+        END,
+        rung_at = CASE
+            WHEN external_id IS NULL OR lease_until > now() THEN NULL
+            WHEN requested > served AND attempts > 0 AND next_check_at > now() THEN NULL
+            WHEN requested > served AND rung_at > now() - :ring_again_s * interval '1 second' THEN rung_at
+            ELSE now()
+        END
+    WHERE id = :id
+    RETURNING id, requested, invoice_id, gateway, generation, rung_at IS NOT DISTINCT FROM now() AS rings,
+        greatest(0, extract(epoch FROM next_check_at - now()))::float8 AS wait_s
+),
+counted AS (
+    INSERT INTO callback (gateway_invoice_id, first_at, last_at, count, announced)
+    SELECT id, now(), now(), 1, left(:awaited_payment_id::text, 100)
+    FROM asked
+    WHERE :source::text = 'callback'
+    ON CONFLICT (gateway_invoice_id) DO UPDATE SET
+        first_at = least(callback.first_at, excluded.first_at),
+        last_at = greatest(callback.last_at, excluded.last_at),
+        count = callback.count + 1,
+        announced = coalesce(excluded.announced, callback.announced)
+)
+SELECT requested, invoice_id, gateway, generation, rings, wait_s
+FROM asked;
 
 -- name: claim_check(id, lease_token, lease_s, retry_base_s, retry_max_s)^
 -- Take the check of one gateway invoice, if one is due and nobody holds it. Whoever dies or breaks over it does so once
--- for free; from the second time on the next attempt waits longer and longer behind the lease.
-UPDATE gateway_invoice AS g SET
-    lease_token = :lease_token,
-    lease_until = now() + :lease_s * interval '1 second',
-    checked_at = now(),
-    attempts = attempts + 1,
-    next_check_at = now() + CASE
-        WHEN attempts = 0 THEN :lease_s
-        ELSE :lease_s + least(:retry_max_s, :retry_base_s * power(2, least(attempts, 60)))
-    END * interval '1 second'
-FROM invoice_balance AS b
-WHERE g.id = :id
-    AND b.invoice_id = g.invoice_id
-    AND requested > served
-    AND external_id IS NOT NULL
-    AND next_check_at <= now()
-    AND (lease_until IS NULL OR lease_until <= now())
-RETURNING g.id, g.invoice_id, g.gateway, g.generation, g.external_id, g.amount_minor, g.currency,
-    g.requested, g.request_source, g.attempts,
+-- for free; from the second time on the next attempt waits longer and longer behind the lease. That the check began is
+-- written down with it: one whose holder dies is seen as never finished.
+WITH claimed AS (
+    UPDATE gateway_invoice SET
+        lease_token = :lease_token,
+        lease_until = now() + :lease_s * interval '1 second',
+        checked_at = now(),
+        attempts = attempts + 1,
+        next_check_at = now() + CASE
+            WHEN attempts = 0 THEN :lease_s
+            ELSE :lease_s + least(:retry_max_s, :retry_base_s * power(2, least(attempts, 60)))
+        END * interval '1 second'
+    WHERE id = :id
+        AND requested > served
+        AND external_id IS NOT NULL
+        AND next_check_at <= now()
+        AND (lease_until IS NULL OR lease_until <= now())
+    RETURNING id, invoice_id, gateway, generation, external_id, currency, requested, served, request_source, attempts,
+        state, awaited_since, checked_at
+),
+begun AS (
+    INSERT INTO gateway_check (
+        gateway_invoice_id, started_at, cause, gateway_invoice_state, requests, attempt, awaited_since
+    )
+    SELECT id, checked_at, request_source, state, requested - served, attempts, awaited_since
+    FROM claimed
+    RETURNING id
+)
+SELECT g.id, g.invoice_id, g.gateway, g.generation, g.external_id, g.currency, g.requested, g.request_source, g.attempts,
+    begun.id AS check_id,
     CASE
         WHEN b.voided_at IS NULL AND b.payments = 0 AND b.received_minor = 0 AND b.refunded_minor = 0
             AND NOT EXISTS (SELECT FROM payment_event AS e WHERE e.gateway_invoice_id = g.id AND e.invoice_id IS NULL)
             THEN b.due_minor
-    END AS unpaid_minor;
+    END AS unpaid_minor
+FROM claimed AS g
+CROSS JOIN begun
+JOIN invoice_balance AS b ON b.invoice_id = g.invoice_id;
 
 -- name: has_served(id, requested)$
 -- Tell whether a check has answered the given request.
