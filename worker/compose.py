@@ -19,6 +19,7 @@ from adapters.postgres import connection as postgres
 from adapters.postgres.api_keys import ApiKeys
 from adapters.postgres.check_requests import CheckRequests
 from adapters.postgres.discrepancies import Discrepancies
+from adapters.postgres.dossiers import Dossiers
 from adapters.postgres.gateway_invoices import GatewayInvoices
 from adapters.postgres.history import History, Removed
 from adapters.postgres.invoices import Invoices
@@ -107,6 +108,13 @@ def open_discrepancies(settings: DatabaseSettings) -> Iterator[Discrepancies]:
     """Open the questions for a person."""
     with open_database(settings) as pool:
         yield Discrepancies(pool)
+
+
+@contextmanager
+def open_dossiers(settings: DatabaseSettings) -> Iterator[Dossiers]:
+    """Open what is recorded about an invoice, a QR or a payment, to be explained."""
+    with open_database(settings) as pool:
+        yield Dossiers(pool)
 
 
 @contextmanager

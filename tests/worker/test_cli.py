@@ -29,6 +29,7 @@ COMMANDS = [
     "keys list",
     "keys revoke",
     "verify",
+    "explain",
 ]
 NEEDS_DATABASE = [
     "migrate",
@@ -40,6 +41,7 @@ NEEDS_DATABASE = [
     "keys revoke x",
     "verify --head",
     "verify --seals",
+    "explain order-1",
 ]
 
 

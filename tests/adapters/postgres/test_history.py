@@ -42,7 +42,7 @@ def history(pool: Pool) -> History:
 def rows(pool: Pool) -> Rows:
     def read(query: str) -> list[dict[str, Any]]:
         with pool.connection() as connection:
-            return connection.execute(query).fetchall()  # type: ignore[arg-type]  # written in this file
+            return connection.execute(query).fetchall()
 
     return read
 
@@ -224,7 +224,7 @@ def test_the_application_may_remove_nothing_but_history(database_url: str, table
         pool.connection() as connection,
         pytest.raises(psycopg.errors.InsufficientPrivilege),
     ):
-        connection.execute(f"DELETE FROM {table}")  # type: ignore[arg-type]  # noqa: S608 - written above
+        connection.execute(f"DELETE FROM {table}")  # noqa: S608 - written above
 
 
 def test_a_qr_is_stamped_whichever_statement_changes_its_state(pool: Pool, qr: UUID, rows: Rows) -> None:
