@@ -10,6 +10,7 @@ from worker.settings import (
     CheckSettings,
     CommonSettings,
     DatabaseSettings,
+    HistorySettings,
     QPaySettings,
     RedisSettings,
     SettingsError,
@@ -175,3 +176,13 @@ def test_every_setting_is_explained_in_the_example() -> None:
     text = (Path(__file__).parents[2] / ".env.example").read_text(encoding="utf-8")
 
     assert [name for name in sorted(names_of_settings()) if f"{name}=" not in text] == []
+
+
+@pytest.mark.parametrize("value", ["0", "3651", "1.5", "hidden-word"])
+def test_history_is_kept_for_a_day_to_ten_years(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("HISTORY_DAYS", value)
+
+    with pytest.raises(SettingsError, match=r"^HISTORY_DAYS is wrong: it should be") as wrong:
+        load(HistorySettings)
+
+    assert "hidden-word" not in str(wrong.value)
