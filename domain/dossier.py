@@ -10,6 +10,7 @@ from moneyed import Money
 
 from domain.balance import Balance
 from domain.invoice import InvoiceChange
+from domain.notification import NotificationType
 from domain.pay_link import GatewayInvoiceState
 from domain.payment_event import PaymentEvent, Source
 from domain.recorded import PaymentKey
@@ -172,6 +173,16 @@ class DiscrepancyFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NotificationFacts:
+    """What the merchant's application is to be told about an invoice."""
+
+    sequence: int
+    type: NotificationType
+    at: datetime
+    """When it was staged: the `recorded_at` of what it tells of."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Dossier:
     """What is recorded about a subject, read at one moment.
 
@@ -187,5 +198,7 @@ class Dossier:
     checks: tuple[CheckFacts, ...]
     events: tuple[EventFacts, ...]
     discrepancies: tuple[DiscrepancyFacts, ...]
+    notifications: tuple[NotificationFacts, ...]
+    """Of an invoice; empty for a QR or a payment."""
     checks_left_out: int
     discrepancies_left_out: int

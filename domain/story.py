@@ -15,6 +15,7 @@ from domain.dossier import (
     DiscrepancyFacts,
     Dossier,
     EventFacts,
+    NotificationFacts,
     QrFacts,
     SubjectKind,
 )
@@ -109,9 +110,19 @@ class Answered:
     question: DiscrepancyFacts
 
 
-Item = Changed | QrStepped | Called | Checked | Happened | Asked | Answered
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Staged:
+    """The merchant's application is to be told of it."""
 
-_RANKS: Mapping[type, int] = {Changed: 0, QrStepped: 1, Called: 2, Checked: 3, Happened: 4, Asked: 5, Answered: 6}
+    at: datetime
+    notification: NotificationFacts
+
+
+Item = Changed | QrStepped | Called | Checked | Happened | Asked | Answered | Staged
+
+_RANKS: Mapping[type, int] = {
+    one: rank for rank, one in enumerate((Changed, QrStepped, Called, Checked, Happened, Staged, Asked, Answered))
+}
 """What comes first of two at the same moment."""
 
 
@@ -122,8 +133,6 @@ def tell(dossier: Dossier, *, now: datetime) -> tuple[Item, ...]:
     check proved stands where its answer came, by the check's clock. `now` is UTC.
     """
     answers = _Answers(dossier)
-    # Another kind of fact, such as notifications, joins the story here: a function of the dossier that yields items of
-    # a class of its own. `Item`, `_RANKS` and `_order` say what it is beside the others.
     items = chain(
         _of_changes(dossier),
         _of_qrs(dossier, now=now),
@@ -131,6 +140,7 @@ def tell(dossier: Dossier, *, now: datetime) -> tuple[Item, ...]:
         _of_checks(dossier),
         _of_events(dossier, answers),
         _of_discrepancies(dossier, answers),
+        (Staged(at=answers.when(one.at), notification=one) for one in dossier.notifications),
     )
     return tuple(item for item in _with_balances(sorted(items, key=_order)) if _concerns(dossier, item))
 
@@ -233,6 +243,8 @@ def _order(item: Item) -> tuple[datetime, int, int]:
             tie = question.id
         case Called():
             tie = item.qr.generation
+        case Staged(notification=notification):
+            tie = notification.sequence
     return item.at, _RANKS[type(item)], tie
 
 

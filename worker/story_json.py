@@ -7,7 +7,7 @@ from moneyed import Money
 
 from domain.balance import Balance
 from domain.dossier import AnswerRow, CheckFacts, DiscrepancyFacts, EventFacts, InvoiceFacts, QrFacts, Subject
-from domain.story import Answered, Asked, Called, Changed, Checked, Happened, Item, QrStepped
+from domain.story import Answered, Asked, Called, Changed, Checked, Happened, Item, QrStepped, Staged
 from worker.clock import rfc3339
 from worker.explain import Story
 
@@ -69,6 +69,8 @@ def _item(item: Item) -> Json:  # noqa: PLR0911 - one for each kind of item
                 "who": one.resolved_by,
                 "resolution": one.resolution,
             }
+        case Staged(notification=one):
+            return _at(item, "notification") | {"sequence": one.sequence, "type": one.type.value}
         case _:
             assert_never(item)
 

@@ -10,7 +10,7 @@ from domain.balance import Balance
 from domain.dossier import AnswerRow, CheckFacts, CheckOutcome, EventFacts, QrFacts
 from domain.invoice import ChangeKind
 from domain.payment_event import Kind, OccurredAtSource, Source
-from domain.story import Answered, Asked, Called, Changed, Checked, Happened, Item, QrStep, QrStepped
+from domain.story import Answered, Asked, Called, Changed, Checked, Happened, Item, QrStep, QrStepped, Staged
 from worker.words import by, gateway_name, money_text, plain, plural, sentence, span_text, state_of
 
 ROWS_TOLD = 3
@@ -75,6 +75,8 @@ def _line(item: Item, *, zone: tzinfo) -> Line:  # noqa: PLR0911 - one for each 
         case Answered(question=one):
             text = sentence(f"Question {one.id} was answered{by(one.resolved_by)}: {plain(one.resolution or '')}")
             return Line(at=item.at, text=text)
+        case Staged(notification=one):
+            return Line(at=item.at, text=f"Your application is to be told: {one.type} (number {one.sequence}).")
         case _:
             assert_never(item)
 

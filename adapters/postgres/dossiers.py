@@ -19,12 +19,14 @@ from domain.dossier import (
     Dossier,
     EventFacts,
     InvoiceFacts,
+    NotificationFacts,
     QrFacts,
     Subject,
     SubjectKind,
 )
 from domain.invoice import ChangeKind, InvoiceChange
 from domain.money import from_minor_units
+from domain.notification import NotificationType
 from domain.pay_link import GatewayInvoiceState
 from domain.payment_event import Kind, OccurredAtSource, PaymentEvent, Source
 
@@ -107,6 +109,10 @@ def _read(connection: Connection, subject: Subject, *, checks_max: int, discrepa
         checks=tuple(reversed(checks)),
         events=events,
         discrepancies=tuple(reversed(questions)),
+        notifications=tuple(
+            NotificationFacts(sequence=row["sequence"], type=NotificationType(row["type"]), at=row["staged_at"])
+            for row in _queries.read_notifications(connection, invoice_ids=invoice_ids * whole)
+        ),
         checks_left_out=_queries.count_checks(connection, ids=ids) - len(checks),
         discrepancies_left_out=_queries.count_discrepancies(connection, **about) - len(questions),
     )

@@ -119,6 +119,7 @@ def a_dossier(
         callbacks=tuple(callbacks),
         checks=tuple(checks),
         events=tuple(events),
+        notifications=(),
         discrepancies=(),
         checks_left_out=0,
         discrepancies_left_out=0,

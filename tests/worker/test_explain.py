@@ -104,6 +104,7 @@ def test_a_story_reads_well(stack: Stack, explain: Callable[[str], str]) -> None
         "TIME  Recorded: 250,000.00 ₮ received on invoice order-1, payment PAYMENT, first seen DATE TIME, "
         "looked up because of a callback. QPay keeps 2,500.00 ₮ of it as its fee.\n"
         "          order-1 is now paid: 250,000.00 ₮ received of 250,000.00 ₮ due, 0.00 ₮ outstanding.\n"
+        "TIME  Your application is to be told: invoice.paid (number 1).\n"
         "TIME  QR 1 is paid in full.\n"
     )
 
@@ -320,7 +321,7 @@ def test_the_shape_for_machines(stack: Stack, explain_json: Callable[[str], dict
     told = explain_json("order-1")
 
     assert set(told) == {"subject", "alsoNamed", "invoices", "qrs", "story", "leftOut"}
-    assert whats(told) == ["amount", "qr", "qr", "callbacks", "check", "event", "qr"]
+    assert whats(told) == ["amount", "qr", "qr", "callbacks", "check", "event", "notification", "qr"]
     by_what = {item["what"]: item for item in told["story"]}
     assert by_what["callbacks"]["count"] == 100
     check = by_what["check"]
@@ -336,6 +337,7 @@ def test_the_shape_for_machines(stack: Stack, explain_json: Callable[[str], dict
     ]
     assert by_what["event"]["payment"] == f"qpay:{paid['paymentId']}"
     assert by_what["event"]["balance"]["status"] == "paid"
+    assert (by_what["notification"]["type"], by_what["notification"]["sequence"]) == ("invoice.paid", 1)
     assert told["invoices"][0]["ok"]
     assert told["leftOut"] == {"checks": 0, "discrepancies": 0}
     assert all(item["at"].endswith("Z") for item in told["story"])

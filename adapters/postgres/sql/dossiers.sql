@@ -146,3 +146,10 @@ WHERE id IN (
 )
 ORDER BY id DESC
 LIMIT :page;
+
+-- name: read_notifications(invoice_ids)
+-- Read what was staged to be told about invoices.
+SELECT sequence, type, staged_at
+FROM notification
+WHERE invoice_id = ANY (:invoice_ids::text[])
+ORDER BY invoice_id, sequence;
