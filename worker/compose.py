@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -39,6 +40,7 @@ from worker.close import CloseQr
 from worker.correct import Correct
 from worker.housekeeping import housekeep
 from worker.issue import ISSUE_DEADLINE_S, Issue
+from worker.replay import Replayed, replay
 from worker.ring import Ring, ring_due, ring_quietly
 from worker.seal import Seal, seal_keys
 from worker.settings import (
@@ -55,6 +57,7 @@ from worker.settings import (
 )
 from worker.settle import Settle
 from worker.starting import StartError, database_reported
+from worker.verify_ledger import LedgerReport, verify_ledger
 from worker.web.parts import WebParts
 from worker.webhook_token import WebhookTokens
 
@@ -138,6 +141,20 @@ def open_seals(settings: DatabaseSettings) -> Iterator[Seals]:
     """Open the seals."""
     with open_database(settings) as pool:
         yield Seals(pool)
+
+
+@contextmanager
+def compose_replay(settings: DatabaseSettings) -> Iterator[Callable[..., Replayed]]:
+    """Put replay together: one connection holds its lock, another one works."""
+    with open_database(settings.model_copy(update={"database_pool_size": 2})) as pool:
+        yield partial(replay, pool, clock_s=time.monotonic)
+
+
+@contextmanager
+def compose_verify(settings: DatabaseSettings) -> Iterator[Callable[..., LedgerReport]]:
+    """Put the verification of the ledger together."""
+    with open_database(settings) as pool:
+        yield partial(verify_ledger, pool)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,6 +28,7 @@ COMMANDS = [
     "keys create",
     "keys list",
     "keys revoke",
+    "replay",
     "verify",
     "explain",
 ]
@@ -39,6 +40,8 @@ NEEDS_DATABASE = [
     "keys list",
     "keys create shop",
     "keys revoke x",
+    "replay",
+    "verify",
     "verify --head",
     "verify --seals",
     "explain order-1",

@@ -356,7 +356,9 @@ def test_without_the_secret_or_with_another_nothing_is_claimed(tmp_path: Path, d
     assert missing.stderr.count("\n") == wrong.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("options", ["", "--seals --head", "--head --expect-head 1:00", "--seals --expect-head 1:00"])
+@pytest.mark.parametrize(
+    "options", ["--expect-head 1:00", "--seals --head", "--head --expect-head 1:00", "--seals --expect-head 1:00"]
+)
 def test_unclear_options_are_refused(tmp_path: Path, database_url: str, options: str) -> None:
     assert verify(tmp_path, options, database_url).returncode == 2
 
