@@ -12,11 +12,13 @@ from tests.bench.figures import Figure
 from tests.bench.growth import measure_growth
 from tests.bench.machine import this_machine
 from tests.bench.peers import measure_peers
+from tests.bench.replays import measure_replay
 from tests.bench.report import print_json, print_table
 from tests.bench.rounds import say
 from tests.bench.sizes import FULL, QUICK, Sizes
 
 BENCHMARKS: dict[str, Callable[[Sizes], Iterator[Figure]]] = {
+    "P1": measure_replay,
     "P2": measure_single,
     "P3": measure_batches,
     "P8": measure_growth,

@@ -63,4 +63,4 @@ def _cells(figure: Figure) -> tuple[str, ...]:
 
 
 def _amount(value: float, unit: str) -> str:
-    return f"{value:.2f} ms" if unit == "ms" else f"{value:,.0f}/s"
+    return f"{value:,.2f} ms" if unit == "ms" else f"{value:,.0f}/s"

@@ -14,6 +14,9 @@ class Sizes:
     small_events: int
     latencies: int
     """Appends whose time is taken, of each ledger in each round."""
+    replayed_events: tuple[int, ...]
+    """The ledgers of P1."""
+    replay_rounds: int
     slices: int
     """The peers' work is done slice by slice, each side in turn."""
     slice_invoices: int
@@ -26,6 +29,8 @@ FULL = Sizes(
     events=10_000_000,
     small_events=10_000,
     latencies=300,
+    replayed_events=(10_000, 100_000, 1_000_000),
+    replay_rounds=5,
     slices=5,
     slice_invoices=2_000,
 )
@@ -36,6 +41,8 @@ QUICK = Sizes(
     events=100_000,
     small_events=10_000,
     latencies=100,
+    replayed_events=(10_000,),
+    replay_rounds=2,
     slices=2,
     slice_invoices=100,
 )
