@@ -16,7 +16,7 @@ _REPLAY_LOCK = 0x7265706C6179
 """Any number that nobody else locks: "replay" in ASCII."""
 
 PAGE = 2_000
-"""Rows locked at once: tens of milliseconds of work on a quiet machine, so that a payment that meets one hardly waits."""
+"""Rows locked at once: tens of milliseconds of work, so that a payment that meets one hardly waits."""
 
 Tell = Callable[[int, int], object]
 """Hears how many rows are done, and how many there are."""
