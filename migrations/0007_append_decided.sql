@@ -359,6 +359,7 @@ AS $$
 DECLARE
     invoice_ids text[];
     unchanged integer;
+    locked integer;
     found_events integer;
     inserted integer;
     suspects boolean := false;
@@ -390,6 +391,10 @@ BEGIN
         JOIN payment AS p USING (gateway, payment_id)
         ORDER BY p.gateway, p.payment_id
         FOR UPDATE OF p;
+        GET DIAGNOSTICS locked = ROW_COUNT;
+        IF locked <> jsonb_array_length(known) THEN
+            RAISE EXCEPTION 'a payment that has events has no row in payment' USING HINT = 'Run tootsoo replay.';
+        END IF;
         SELECT count(*) INTO found_events
         FROM jsonb_to_recordset(known) AS k (gateway text, payment_id text)
         JOIN payment_event AS e USING (gateway, payment_id);

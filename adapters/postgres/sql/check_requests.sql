@@ -85,7 +85,7 @@ SELECT g.id, g.invoice_id, g.gateway, g.generation, g.external_id, g.currency, g
     END AS unpaid_minor
 FROM claimed AS g
 CROSS JOIN begun
-JOIN invoice_balance AS b ON b.invoice_id = g.invoice_id;
+LEFT JOIN invoice_balance AS b ON b.invoice_id = g.invoice_id;
 
 -- name: has_served(id, requested)$
 -- Tell whether a check has answered the given request.

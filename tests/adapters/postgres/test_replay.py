@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 import psycopg
@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 from adapters.postgres.comparison import Difference
 from adapters.postgres.connection import Connection, Pool
 from adapters.postgres.invoices import Invoices
-from adapters.postgres.ledger import About, Ledger
+from adapters.postgres.ledger import Ledger
+from adapters.postgres.recorded import About
 from adapters.postgres.replay import ReplayRunsError, the_one_replay
 from domain.money import money
 from domain.payment_event import Kind, PaymentEvent
@@ -209,23 +210,54 @@ def test_the_application_cannot_remove_a_payment_that_has_events(
         connection.execute("DELETE FROM payment")
 
 
+def test_nothing_is_appended_to_a_payment_whose_row_is_missing_until_replay_made_it(
+    database_url: str, pool: Pool, invoices: Invoices, ledger: Ledger
+) -> None:
+    put(invoices)
+    append(ledger, [an_event("7", amount="10")])
+    with superuser(database_url) as connection:
+        connection.execute("ALTER TABLE payment DISABLE TRIGGER ALL; DELETE FROM payment")
+        connection.execute("ALTER TABLE payment ENABLE TRIGGER ALL")
+    back = an_event("7", amount="4", kind=Kind.REFUNDED, ref="key")
+
+    with pytest.raises(psycopg.errors.RaiseException, match="has no row in payment"):
+        append(ledger, [back])
+    run(pool)
+    append(ledger, [back])
+
+    assert run(pool, dry_run=True)[0].right
+
+
 # --- Transactions that stay open --------------------------------------------------------------------------------------
 
 
+class HeldPool:
+    """A pool whose one connection is in a transaction, which is committed after `wait` returns."""
+
+    def __init__(self, pool: Pool, wait: Callable[[], object]) -> None:
+        self._pool = pool
+        self._wait = wait
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection]:
+        with self._pool.connection() as connection, connection.transaction():
+            yield connection
+            self._wait()
+
+
 @contextmanager
-def an_open_append(ledger: Ledger, event: PaymentEvent) -> Iterator[Callable[[], None]]:
+def an_open_append(pool: Pool, event: PaymentEvent) -> Iterator[Callable[[], None]]:
     """Append an event in a transaction that stays open until the function that this yields is called."""
     appended, may_commit = threading.Event(), threading.Event()
 
-    def wait(_: Connection) -> None:
+    def wait() -> None:
         appended.set()
         assert may_commit.wait(timeout=25)
 
     with ThreadPoolExecutor(max_workers=1) as thread:
         about = About(invoices=frozenset({event.invoice_id} - {None}))  # type: ignore[arg-type]
-        work: Future[Any] = thread.submit(
-            ledger.append, about, lambda _: Decision(events=(event,)), recorded_at=NOON, in_transaction=wait
-        )
+        held = Ledger(cast("Pool", HeldPool(pool, wait)))
+        work: Future[Any] = thread.submit(held.append, about, lambda _: Decision(events=(event,)), recorded_at=NOON)
 
         def commit() -> None:
             may_commit.set()
@@ -250,7 +282,7 @@ def test_an_event_of_a_transaction_that_stays_open_across_the_replay_counts_once
             connection.execute("UPDATE invoice_balance SET received_minor = 1 WHERE invoice_id = 'order-1'")
             connection.execute("UPDATE suspense_balance SET received_minor = 1")
 
-    with an_open_append(ledger, an_event("9", amount="3", invoice_id=invoice_id)) as commit:
+    with an_open_append(pool, an_event("9", amount="3", invoice_id=invoice_id)) as commit:
         with ThreadPoolExecutor(max_workers=1) as thread:
             replaying = thread.submit(run, pool)
             if spoilt:
@@ -272,7 +304,7 @@ def test_a_balance_that_stays_locked_is_told_and_left_for_the_next_run(
     a_history(invoices, ledger)
     spoil(database_url)
 
-    with an_open_append(ledger, an_event("9", amount="3")) as commit:
+    with an_open_append(pool, an_event("9", amount="3")) as commit:
         first, _ = run(pool)
         commit()
     second, _ = run(pool)
@@ -288,7 +320,7 @@ def test_fault_28_an_earlier_position_that_commits_after_a_later_one_was_read_is
     put(invoices, "order-1")
     put(invoices, "order-2")
 
-    with an_open_append(ledger, an_event("early", amount="5")) as commit:
+    with an_open_append(pool, an_event("early", amount="5")) as commit:
         append(ledger, [an_event("late", amount="7", invoice_id="order-2")])
         spoil_one(database_url, "order-2")
         during, _ = run(pool)
