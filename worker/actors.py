@@ -1,4 +1,4 @@
-"""The actors: what a message wakes. A message names a gateway invoice and means nothing by itself."""
+"""The actors: what a message wakes. A message names what may be due, and means nothing by itself."""
 
 from collections.abc import Callable, Mapping
 from uuid import UUID
@@ -20,6 +20,18 @@ def declare_actors(broker: Broker, *, queue: str, actors: Mapping[str, Callable[
     """
     for name, act in actors.items():
         dramatiq.actor(broker=broker, actor_name=name, queue_name=queue)(_quietly(name, act))
+
+
+def declare_job(broker: Broker, *, queue: str, name: str, run: Callable[[int], None]) -> None:
+    """Let the broker's workers do the run of the schedule that is named in a message, if it is due and free."""
+
+    def wake(run_id: str) -> None:
+        try:
+            run(int(run_id))
+        except Exception:
+            log.exception("actor.broken", actor=name, run=run_id)
+
+    dramatiq.actor(broker=broker, actor_name=name, queue_name=queue)(wake)
 
 
 def _quietly(name: str, act: Callable[[UUID], object]) -> Callable[[str], None]:

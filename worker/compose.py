@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -22,6 +22,7 @@ from adapters.postgres.discrepancies import Discrepancies
 from adapters.postgres.gateway_invoices import GatewayInvoices
 from adapters.postgres.invoices import Invoices
 from adapters.postgres.ledger import Ledger
+from adapters.postgres.schedule import ScheduleRuns
 from adapters.postgres.schema import SchemaError, migrate, require_schema
 from adapters.postgres.seals import Seals
 from adapters.qpay.config import QPayConfig
@@ -29,14 +30,18 @@ from adapters.qpay.gateway import QPayGateway
 from adapters.redis import doorbell as redis_doorbell
 from adapters.redis.doorbell import Doorbell, DoorbellError
 from domain.gateway import PaymentGateway
+from domain.schedule import Job
 from simulator import server as simulator
 from simulator.facts import Merchant
-from worker.actors import declare_actors
+from worker.actors import declare_actors, declare_job
 from worker.clock import utc_now
 from worker.close import CloseQr
 from worker.correct import Correct
 from worker.issue import ISSUE_DEADLINE_S, Issue
+from worker.jobs import works
+from worker.plan import Plan
 from worker.ring import Ring, ring_due, ring_quietly
+from worker.run_job import RunJob
 from worker.seal import Seal, seal_keys
 from worker.settings import (
     QR_LIFETIME,
@@ -226,36 +231,63 @@ def compose_web(
 
 @contextmanager
 def compose_worker(
-    *, database: DatabaseSettings, redis: RedisSettings, checks: CheckSettings, qpay: QPaySettings
+    *,
+    database: DatabaseSettings,
+    redis: RedisSettings,
+    checks: CheckSettings,
+    qpay: QPaySettings,
+    seals: SealSettings,
 ) -> Iterator[RedisBroker]:
-    """Put the worker process together: a broker whose actors settle."""
-    with _core(
-        database=database, redis=redis, checks=checks, qpay=qpay, redis_timeout_s=WORKER_REDIS_TIMEOUT_S
-    ) as core:
+    """Put the worker process together: a broker whose actors settle, and do the jobs of the schedule."""
+    with (
+        _core(database=database, redis=redis, checks=checks, qpay=qpay, redis_timeout_s=WORKER_REDIS_TIMEOUT_S) as core,
+        compose_seal(database, seals=seals) as seal,
+    ):
         declare_actors(
             core.broker,
             queue=redis_doorbell.SETTLE_QUEUE,
             actors={redis_doorbell.SETTLE_ACTOR: core.settle, redis_doorbell.CLOSE_ACTOR: core.close},
+        )
+        runs = ScheduleRuns(core.pool)
+        declare_job(
+            core.broker,
+            queue=redis_doorbell.JOB_QUEUE,
+            name=redis_doorbell.JOB_ACTOR,
+            run=RunJob(runs=runs, works=works(runs=runs, seal=seal)),
         )
         yield core.broker
 
 
 @contextmanager
 def compose_scheduler(
-    *, database: DatabaseSettings, redis: RedisSettings, checks: CheckSettings
-) -> Iterator[Callable[[], int]]:
-    """Put the scheduler together: its one job rings for what is due."""
+    *,
+    database: DatabaseSettings,
+    redis: RedisSettings,
+    checks: CheckSettings,
+    jobs: Sequence[Job],
+) -> Iterator[Mapping[str, Callable[[], int]]]:
+    """Put the scheduler together: what it calls at each tick, by name."""
     broker = _open_broker(redis, timeout_s=WORKER_REDIS_TIMEOUT_S)
     with open_database(database) as pool:
         check_requests, doorbell = _check_requests(pool, checks), Doorbell(broker)
-        gateway_invoices = _gateway_invoices(pool)
-        yield lambda: ring_due(check_requests, gateway_invoices, doorbell)
+        gateway_invoices, runs = _gateway_invoices(pool), ScheduleRuns(pool)
+        yield {
+            "ring": lambda: ring_due(check_requests, gateway_invoices, doorbell),
+            "plan": Plan(jobs=jobs, runs=runs, ring_runs=doorbell.ring_runs, clock=runs.now),
+        }
     broker.close()
 
 
 @contextmanager
+def open_schedule(database: DatabaseSettings) -> Iterator[ScheduleRuns]:
+    """Open what the schedule has had done."""
+    with open_database(database) as pool:
+        yield ScheduleRuns(pool)
+
+
+@contextmanager
 def compose_seal(database: DatabaseSettings, *, seals: SealSettings) -> Iterator[Callable[[], int] | None]:
-    """Put the job that seals together, on a connection of its own; None without a secret to seal with."""
+    """Put what seals together, on a connection of its own; None without a secret to seal with."""
     keys = seal_keys(seals)
     if not keys:
         yield None

@@ -22,7 +22,7 @@ from simulator.world import Switches
 from tests.proxy import Proxy, proxied
 from tests.waiting import wait_until
 from worker.compose import compose_scheduler, compose_web, compose_worker, open_keys
-from worker.settings import CheckSettings, DatabaseSettings, QPaySettings, RedisSettings, WebSettings
+from worker.settings import CheckSettings, DatabaseSettings, QPaySettings, RedisSettings, SealSettings, WebSettings
 from worker.web.app import create_app
 from worker.web.parts import WebParts
 
@@ -141,13 +141,19 @@ def working(stack: Stack) -> Iterator[Callable[[], int]]:
     """A worker that takes messages, and the scheduler's tick, every half second and whenever it is called."""
     groups = stack.groups
     with (
-        compose_worker(database=groups.database, redis=groups.redis, checks=groups.checks, qpay=groups.qpay) as broker,
-        compose_scheduler(database=groups.database, redis=groups.redis, checks=groups.checks) as ring,
+        compose_worker(
+            database=groups.database,
+            redis=groups.redis,
+            checks=groups.checks,
+            qpay=groups.qpay,
+            seals=SealSettings(),
+        ) as broker,
+        compose_scheduler(database=groups.database, redis=groups.redis, checks=groups.checks, jobs=()) as ticks,
     ):
         worker = dramatiq.Worker(broker, worker_threads=4, worker_timeout=50)
         worker.start()
         try:
-            yield ring
+            yield ticks["ring"]
         finally:
             worker.stop()
 

@@ -3,11 +3,12 @@
 import json
 from typing import Annotated
 
+import structlog
 import typer
 
+from worker.cli.schedule import jobs_of_settings, show_schedule
 from worker.compose import (
     compose_scheduler,
-    compose_seal,
     compose_web,
     compose_worker,
     migrate_database,
@@ -30,6 +31,8 @@ from worker.settings import (
     secrets_in,
 )
 from worker.web.server import serve
+
+log = structlog.get_logger()
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of words.")]
 
@@ -74,31 +77,43 @@ def web(
 
 
 def worker() -> None:
-    """Ask the gateways about what callbacks announced, and record what they answer. Run as many as you like.
+    """Ask the gateways about what callbacks announced, and do the schedule's jobs. Run as many as you like.
 
     Example: tootsoo worker
     """
-    groups = load(DatabaseSettings), load(RedisSettings), load(CheckSettings), load(QPaySettings)
+    groups = load(DatabaseSettings), load(RedisSettings), load(CheckSettings), load(QPaySettings), load(SealSettings)
     threads = load(WorkerSettings).worker_threads
     _start_logs("worker", *groups)
-    database, redis, checks, qpay = groups
-    with compose_worker(database=database, redis=redis, checks=checks, qpay=qpay) as broker:
+    database, redis, checks, qpay, seals = groups
+    with compose_worker(database=database, redis=redis, checks=checks, qpay=qpay, seals=seals) as broker:
         consume(broker, threads=threads)
 
 
-def scheduler() -> None:
-    """Wake workers for whatever is due, and seal events. Run one or more: they do not disturb each other.
+def scheduler(
+    list_jobs: Annotated[bool, typer.Option("--list", help="Show the jobs instead, and run nothing.")] = False,  # noqa: FBT002 - a flag of the command line
+    as_json: Json = False,  # noqa: FBT002 - a flag of the command line
+) -> None:
+    """Wake workers for whatever is due, and for the jobs of the schedule. Any number may run at once.
 
-    Example: tootsoo scheduler
+    With --list: the jobs, their last results and their next runs; exit 1 when the last run of one was given up.
+
+    Example: tootsoo scheduler --list
     """
+    if list_jobs:
+        show_schedule(as_json=as_json)
+        return
+    if as_json:
+        raise typer.BadParameter("--json goes with --list")
     groups = load(DatabaseSettings), load(RedisSettings), load(CheckSettings), load(SealSettings)
+    jobs = jobs_of_settings()
     _start_logs("scheduler", *groups)
     database, redis, checks, seals = groups
-    with (
-        compose_scheduler(database=database, redis=redis, checks=checks) as ring,
-        compose_seal(database, seals=seals) as seal,
-    ):
-        schedule(ring, seal=seal, seal_every_s=seals.seal_every_s)
+    with compose_scheduler(database=database, redis=redis, checks=checks, jobs=jobs) as ticks:
+        if not seals.seal_secret:
+            log.warning(
+                "seal.off", reason="SEAL_SECRET is not set", consequence="nobody can tell when an event was changed"
+            )
+        schedule(ticks)
 
 
 def simulate(

@@ -1,0 +1,37 @@
+-- What the schedule has had done.
+
+CREATE TABLE schedule_run (
+    job         text COLLATE "C" NOT NULL CHECK (job ~ '^[a-z][a-z_]{0,39}$'),
+    period      text COLLATE "C" NOT NULL CHECK (period ~ '^[0-9-]{1,20}$'),
+    id          bigint GENERATED ALWAYS AS IDENTITY UNIQUE,
+    begun_at    timestamptz NOT NULL,
+    next_try_at timestamptz NOT NULL,
+    rung_at     timestamptz,
+    attempts    integer NOT NULL DEFAULT 0,
+    lease_token uuid,
+    lease_until timestamptz,
+    finished_at timestamptz,
+    outcome     text CHECK (outcome IN ('done', 'failed')),
+    result      text CHECK (char_length(result) <= 500),
+    PRIMARY KEY (job, period),
+    CHECK ((lease_token IS NULL) = (lease_until IS NULL)),
+    CHECK ((finished_at IS NULL) = (outcome IS NULL)),
+    CHECK (finished_at IS NULL OR lease_token IS NULL)
+);
+CREATE INDEX schedule_run_of_job ON schedule_run (job, id);
+CREATE INDEX schedule_run_unfinished ON schedule_run (id) WHERE finished_at IS NULL;
+COMMENT ON TABLE schedule_run IS 'Each period of each job of the schedule, once: whoever inserts it has decided that it is run, whoever holds the lease runs it.';
+COMMENT ON COLUMN schedule_run.job IS 'The job: seal, housekeeping, …';
+COMMENT ON COLUMN schedule_run.period IS 'A night''s date in TIMEZONE, or a running number for jobs that come every so many seconds.';
+COMMENT ON COLUMN schedule_run.id IS 'In the order of being entered, whatever clocks say; named in the message that wakes a worker.';
+COMMENT ON COLUMN schedule_run.begun_at IS 'When it was entered.';
+COMMENT ON COLUMN schedule_run.next_try_at IS 'Not before: when it is tried, or tried again. PostgreSQL''s clock.';
+COMMENT ON COLUMN schedule_run.rung_at IS 'When a worker was last woken for it.';
+COMMENT ON COLUMN schedule_run.attempts IS 'How often a worker has begun it.';
+COMMENT ON COLUMN schedule_run.lease_token IS 'Who may write how it ended.';
+COMMENT ON COLUMN schedule_run.lease_until IS 'When its holder is taken for dead; put off while it works.';
+COMMENT ON COLUMN schedule_run.finished_at IS 'When it was done or given up; null until then.';
+COMMENT ON COLUMN schedule_run.outcome IS 'done or failed.';
+COMMENT ON COLUMN schedule_run.result IS 'What it came to in words, or why the last attempt failed.';
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON schedule_run TO tootsoo_app;
