@@ -1,4 +1,4 @@
--- What the schedule has had done.
+-- What the schedule has had done, and what is tried no more until a person says so.
 
 CREATE TABLE schedule_run (
     job         text COLLATE "C" NOT NULL CHECK (job ~ '^[a-z][a-z_]{0,39}$'),
@@ -35,3 +35,23 @@ COMMENT ON COLUMN schedule_run.outcome IS 'done or failed.';
 COMMENT ON COLUMN schedule_run.result IS 'What it came to in words, or why the last attempt failed.';
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON schedule_run TO tootsoo_app;
+
+ALTER TABLE gateway_invoice
+    ADD COLUMN deaths          integer NOT NULL DEFAULT 0,
+    ADD COLUMN parked_at       timestamptz,
+    ADD COLUMN parked_code     text CHECK (char_length(parked_code) <= 100),
+    ADD COLUMN parked_reason   text CHECK (char_length(parked_reason) <= 500),
+    ADD COLUMN close_failures  integer NOT NULL DEFAULT 0,
+    ADD COLUMN close_code      text CHECK (char_length(close_code) <= 100),
+    ADD COLUMN close_error     text CHECK (char_length(close_error) <= 500),
+    ADD COLUMN close_parked_at timestamptz;
+CREATE INDEX gateway_invoice_parked ON gateway_invoice (parked_at) WHERE parked_at IS NOT NULL;
+CREATE INDEX gateway_invoice_close_parked ON gateway_invoice (close_parked_at) WHERE close_parked_at IS NOT NULL;
+COMMENT ON COLUMN gateway_invoice.deaths IS 'Holders in a row that took its check and neither finished nor gave it back.';
+COMMENT ON COLUMN gateway_invoice.parked_at IS 'Since when its check is not tried any more until a person, or a new request after an hour, asks for it.';
+COMMENT ON COLUMN gateway_invoice.parked_code IS 'The gateway''s code when it was last parked, where it gave one.';
+COMMENT ON COLUMN gateway_invoice.parked_reason IS 'Why it was last parked.';
+COMMENT ON COLUMN gateway_invoice.close_failures IS 'How often a worker failed to close it.';
+COMMENT ON COLUMN gateway_invoice.close_code IS 'The gateway''s code at the last of them, where it gave one.';
+COMMENT ON COLUMN gateway_invoice.close_error IS 'Why the last of them failed.';
+COMMENT ON COLUMN gateway_invoice.close_parked_at IS 'Since when workers do not try to close it any more until a person asks for it.';

@@ -22,6 +22,7 @@ from adapters.postgres.discrepancies import Discrepancies
 from adapters.postgres.gateway_invoices import GatewayInvoices
 from adapters.postgres.invoices import Invoices
 from adapters.postgres.ledger import Ledger
+from adapters.postgres.parked import ParkedQrs
 from adapters.postgres.schedule import ScheduleRuns
 from adapters.postgres.schema import SchemaError, migrate, require_schema
 from adapters.postgres.seals import Seals
@@ -35,7 +36,7 @@ from simulator import server as simulator
 from simulator.facts import Merchant
 from worker.actors import declare_actors, declare_job
 from worker.clock import utc_now
-from worker.close import CloseQr
+from worker.close import CloseDue, CloseQr
 from worker.correct import Correct
 from worker.issue import ISSUE_DEADLINE_S, Issue
 from worker.jobs import works
@@ -128,6 +129,13 @@ def compose_correct_at_gateway(
 
 
 @contextmanager
+def open_parked(settings: DatabaseSettings) -> Iterator[ParkedQrs]:
+    """Open what is parked."""
+    with open_database(settings) as pool:
+        yield ParkedQrs(pool)
+
+
+@contextmanager
 def open_seals(settings: DatabaseSettings) -> Iterator[Seals]:
     """Open the seals."""
     with open_database(settings) as pool:
@@ -173,6 +181,7 @@ def _core(
             clock=utc_now,
             retry_base_s=checks.retry_base_s,
             retry_max_s=checks.retry_max_s,
+            retry_limit=checks.retry_limit,
         )
         yield _Core(
             pool=pool,
@@ -246,7 +255,10 @@ def compose_worker(
         declare_actors(
             core.broker,
             queue=redis_doorbell.SETTLE_QUEUE,
-            actors={redis_doorbell.SETTLE_ACTOR: core.settle, redis_doorbell.CLOSE_ACTOR: core.close},
+            actors={
+                redis_doorbell.SETTLE_ACTOR: core.settle,
+                redis_doorbell.CLOSE_ACTOR: CloseDue(close=core.close, gateway_invoices=_gateway_invoices(core.pool)),
+            },
         )
         runs = ScheduleRuns(core.pool)
         declare_job(

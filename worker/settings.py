@@ -169,6 +169,7 @@ class CheckSettings(_Settings):
     check_spacing_s: Positive = 2.0
     retry_base_s: Positive = 2.0
     retry_max_s: Positive = 600.0
+    retry_limit: Annotated[int, Field(ge=10, le=100_000)] = 600
 
 
 class QPaySettings(_Settings):

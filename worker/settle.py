@@ -6,17 +6,17 @@ from enum import StrEnum
 from typing import TypeGuard
 from uuid import UUID, uuid4
 
+import psycopg
 import structlog
 
 from adapters.postgres.check_requests import CheckRequests, ClaimedCheck
 from adapters.postgres.connection import Connection
 from adapters.postgres.ledger import About, Appended, Ledger
-from domain.check_request import retry_delay_s
+from domain.check_request import retry_delay_or_park
 from domain.gateway import (
     CheckAnswer,
-    GatewayBusyError,
     GatewayError,
-    GatewayOutcomeUnknownError,
+    GatewayRefusedError,
     PaymentGateway,
     PaymentRow,
     RowStatus,
@@ -52,6 +52,7 @@ class Settle:
         clock: Clock,
         retry_base_s: float,
         retry_max_s: float,
+        retry_limit: int,
     ) -> None:
         self._gateways = gateways
         self._check_requests = check_requests
@@ -60,12 +61,17 @@ class Settle:
         self._clock = clock
         self._retry_base_s = retry_base_s
         self._retry_max_s = retry_max_s
+        self._retry_limit = retry_limit
 
     def __call__(self, gateway_invoice_id: UUID) -> Settled:
         """Check one gateway invoice if a check of it is due and free.
 
-        Killed anywhere, or failed at the database, the lease runs out and somebody is woken again; what was appended
-        is found there and appended no second time.
+        What fails is tried again, later and later, and parked when it failed too often. Killed anywhere, the lease
+        runs out and somebody is woken again; what was appended is found there and appended no second time.
+
+        Raises:
+            Exception: whatever broke our part of it; it counts as a failure and is the caller's to tell.
+
         """
         check = self._check_requests.claim(gateway_invoice_id, lease_token=uuid4())
         if check is None:
@@ -79,7 +85,11 @@ class Settle:
             except GatewayError as error:
                 self._fail(check, error)
                 return Settled.FAILED
-            self._append(check, answer)
+            try:
+                self._append(check, answer)
+            except Exception as error:
+                self._give_back(check, error)
+                raise
             return Settled.CHECKED
 
     def _append(self, check: ClaimedCheck, answer: CheckAnswer) -> None:
@@ -113,17 +123,31 @@ class Settle:
         if asked_again_in_s is not None:
             self._ring(check.gateway_invoice_id, asked_again_in_s)
 
-    def _fail(self, check: ClaimedCheck, error: GatewayError) -> None:
-        asked_s = error.retry_after_s if isinstance(error, GatewayBusyError | GatewayOutcomeUnknownError) else None
-        delay_s = retry_delay_s(
+    def _fail(self, check: ClaimedCheck, error: Exception) -> None:
+        delay_s = retry_delay_or_park(
             check.attempts,
+            final=isinstance(error, GatewayRefusedError) and error.final,
+            limit=self._retry_limit,
             base_s=self._retry_base_s,
             max_s=self._retry_max_s,
             chance=random.random(),  # noqa: S311 - spreads retries, guards nothing
-            retry_after_s=asked_s,
+            retry_after_s=getattr(error, "retry_after_s", None),
         )
-        self._check_requests.fail(check, delay_s=delay_s, error=f"{type(error).__name__}: {error.message}")
-        log.warning("check.failed", error=type(error).__name__, message=error.message, retry_in_s=round(delay_s, 1))
+        reason = f"{type(error).__name__}: {error.message if isinstance(error, GatewayError) else 'see the log'}"
+        if delay_s is None:
+            code = error.code if isinstance(error, GatewayRefusedError) else None
+            self._check_requests.park(check, code=code, reason=reason)
+            log.error("check.parked", code=code, reason=reason, attempts=check.attempts)
+        else:
+            self._check_requests.fail(check, delay_s=delay_s, error=reason)
+            log.warning("check.failed", reason=reason, retry_in_s=round(delay_s, 1))
+
+    def _give_back(self, check: ClaimedCheck, error: Exception) -> None:
+        """Free the check that we could not write down, so that nobody takes its holder for dead; as well as we can."""
+        try:
+            self._fail(check, error)
+        except psycopg.Error:
+            log.warning("check.not_given_back", consequence="its lease runs out by itself")
 
 
 def _has_outcome(row: PaymentRow | UnreadableRow) -> TypeGuard[PaymentRow]:

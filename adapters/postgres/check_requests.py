@@ -4,12 +4,19 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from uuid import UUID
 
+import structlog
+
 from adapters.postgres.connection import Connection, Pool
 from adapters.postgres.queries import load_queries
-from domain.check_request import LEASE_S, RECHECK_AFTER_S, RING_AGAIN_S
+from domain.check_request import DEATHS_MAX, LEASE_S, PARKED_LOOK_S, RECHECK_AFTER_S, RING_AGAIN_S
 from domain.payment_event import Source
 
 _queries = load_queries("check_requests")
+
+log = structlog.get_logger()
+
+CODE_MAX_CHARS = 100
+REASON_MAX_CHARS = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +65,7 @@ class CheckRequests:
     ) -> Requested | None:
         """Ask for one more check; None when there is no such gateway invoice.
 
+        One that is parked remembers it, and is looked at once when it has been parked for `PARKED_LOOK_S`.
         `awaited_payment_id` is what a callback named: a reason to look again later if the gateway does not show it.
         """
         with self._pool.connection() as connection:
@@ -68,11 +76,15 @@ class CheckRequests:
                 awaited_payment_id=awaited_payment_id,
                 spacing_s=self._spacing_s,
                 ring_again_s=RING_AGAIN_S,
+                parked_look_s=PARKED_LOOK_S,
             )
         return Requested(**row) if row else None
 
     def claim(self, gateway_invoice_id: UUID, *, lease_token: UUID) -> ClaimedCheck | None:
-        """Take the check if it is due and free; None when it is not. The lease is `LEASE_S` long."""
+        """Take the check if it is due and free; None when it is not. The lease is `LEASE_S` long.
+
+        One over which `DEATHS_MAX` holders in a row have died is parked instead.
+        """
         with self._pool.connection() as connection:
             row = _queries.claim_check(
                 connection,
@@ -81,8 +93,12 @@ class CheckRequests:
                 lease_s=LEASE_S,
                 retry_base_s=self._retry_base_s,
                 retry_max_s=self._retry_max_s,
+                deaths_max=DEATHS_MAX,
             )
         if row is None:
+            return None
+        if row["parked"]:
+            log.error("check.parked", invoice=row["invoice_id"], gateway_invoice=str(row["id"]), reason="workers died")
             return None
         return ClaimedCheck(
             gateway_invoice_id=row["id"],
@@ -124,6 +140,18 @@ class CheckRequests:
         with self._pool.connection() as connection:
             written: int = _queries.fail_check(
                 connection, id=check.gateway_invoice_id, lease_token=check.lease_token, delay_s=delay_s, error=error
+            )
+        return written == 1
+
+    def park(self, check: ClaimedCheck, *, code: str | None, reason: str) -> bool:
+        """Write that the check failed too often; False when the lease was not its own. `code` is the gateway's."""
+        with self._pool.connection() as connection:
+            written: int = _queries.park_check(
+                connection,
+                id=check.gateway_invoice_id,
+                lease_token=check.lease_token,
+                code=None if code is None else code[:CODE_MAX_CHARS],
+                reason=reason[:REASON_MAX_CHARS],
             )
         return written == 1
 

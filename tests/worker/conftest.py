@@ -99,7 +99,13 @@ def spacing_s() -> float:
 
 
 @pytest.fixture
-def stack(database_url: str, redis_url: str, switches: Switches, spacing_s: float) -> Iterator[Stack]:
+def retry_limit() -> int:
+    """How often in a row a check may fail before it is parked."""
+    return 600
+
+
+@pytest.fixture
+def stack(database_url: str, redis_url: str, switches: Switches, spacing_s: float, retry_limit: int) -> Iterator[Stack]:
     with ExitStack() as undo:
         postgres = undo.enter_context(proxied("127.0.0.1", urlsplit(database_url).port or 0))
         redis = undo.enter_context(proxied("127.0.0.1", urlsplit(redis_url).port or 0))
@@ -110,7 +116,7 @@ def stack(database_url: str, redis_url: str, switches: Switches, spacing_s: floa
         groups = Groups(
             database=DatabaseSettings(database_url=_through(postgres, database_url)),
             redis=RedisSettings(redis_url=_through(redis, redis_url)),
-            checks=CheckSettings(check_spacing_s=spacing_s, retry_base_s=0.2, retry_max_s=1.0),
+            checks=CheckSettings(check_spacing_s=spacing_s, retry_base_s=0.2, retry_max_s=1.0, retry_limit=retry_limit),
             qpay=QPaySettings(
                 qpay_base_url=f"http://127.0.0.1:{gateway.port}",
                 qpay_username=MERCHANT.username,

@@ -28,6 +28,9 @@ COMMANDS = [
     "keys create",
     "keys list",
     "keys revoke",
+    "parked list",
+    "parked show",
+    "parked retry",
     "verify",
 ]
 NEEDS_DATABASE = [
@@ -38,6 +41,10 @@ NEEDS_DATABASE = [
     "keys list",
     "keys create shop",
     "keys revoke x",
+    "scheduler --list",
+    "parked list",
+    "parked show x",
+    "parked retry --all",
     "verify --head",
     "verify --seals",
 ]

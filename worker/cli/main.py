@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from worker.cli import corrections, discrepancies, keys, local, processes, verify
+from worker.cli import corrections, discrepancies, keys, local, parked, processes, verify
 from worker.local import LocalError
 from worker.logs import configure_logs
 from worker.settings import SettingsError
@@ -21,6 +21,7 @@ local.add_to(app)
 processes.add_to(app)
 corrections.add_to(app)
 app.add_typer(discrepancies.app)
+app.add_typer(parked.app)
 verify.add_to(app)
 app.add_typer(keys.app)
 

@@ -1,10 +1,12 @@
 -- Check requests: columns of gateway_invoice. Leases, spacing and back-off use PostgreSQL's clock.
 
--- name: request_check(id, source, awaited_payment_id, spacing_s, ring_again_s)^
+-- name: request_check(id, source, awaited_payment_id, spacing_s, ring_again_s, parked_look_s)^
 -- Ask for a check of one gateway invoice; the last ten payments that callbacks named are awaited. While a failed one waits for its next attempt the wait stays as it is.
 -- "rings" tells whether a worker should be woken, "wait_s" in how long: not while a check runs or a failed one waits, and
--- not when one was woken a moment ago.
+-- not when one was woken a moment ago. One that is parked stays so, with what was asked kept for later; but when it has
+-- been for long it earns one look, after which it is parked again if that fails: attempts and deaths stay.
 UPDATE gateway_invoice SET
+    parked_at = CASE WHEN parked_at > now() - :parked_look_s * interval '1 second' THEN parked_at END,
     requested = requested + 1,
     request_source = :source,
     awaited_payment_ids = CASE
@@ -16,12 +18,15 @@ UPDATE gateway_invoice SET
         ELSE now()
     END,
     next_check_at = CASE
+        WHEN parked_at <= now() - :parked_look_s * interval '1 second' THEN now()
         WHEN requested > served AND attempts > 0 THEN next_check_at
         WHEN requested > served THEN least(next_check_at, greatest(now(), checked_at + :spacing_s * interval '1 second'))
         ELSE greatest(now(), checked_at + :spacing_s * interval '1 second')
     END,
     rung_at = CASE
         WHEN external_id IS NULL OR lease_until > now() THEN NULL
+        WHEN parked_at > now() - :parked_look_s * interval '1 second' THEN NULL
+        WHEN parked_at IS NOT NULL THEN now()
         WHEN requested > served AND attempts > 0 AND next_check_at > now() THEN NULL
         WHEN requested > served AND rung_at > now() - :ring_again_s * interval '1 second' THEN rung_at
         ELSE now()
@@ -30,12 +35,28 @@ WHERE id = :id
 RETURNING requested, invoice_id, gateway, generation, rung_at IS NOT DISTINCT FROM now() AS rings,
     greatest(0, extract(epoch FROM next_check_at - now()))::float8 AS wait_s;
 
--- name: claim_check(id, lease_token, lease_s, retry_base_s, retry_max_s)^
--- Take the check of one gateway invoice, if one is due and nobody holds it. Whoever dies or breaks over it does so once
--- for free; from the second time on the next attempt waits longer and longer behind the lease.
+-- name: claim_check(id, lease_token, lease_s, retry_base_s, retry_max_s, deaths_max)^
+-- Take the check of one gateway invoice, if one is due and nobody holds it. Whoever dies over it does so once for free;
+-- from the second time on the next attempt waits longer and longer behind the lease. A token that is still there is a
+-- holder's who never came back; when as many did in a row as may, the check is parked instead: "parked".
 UPDATE gateway_invoice SET
-    lease_token = :lease_token,
-    lease_until = now() + :lease_s * interval '1 second',
+    deaths = CASE WHEN attempts = 0 THEN 0 ELSE deaths + (lease_token IS NOT NULL)::integer END,
+    parked_at = CASE WHEN lease_token IS NOT NULL AND attempts > 0 AND deaths + 1 >= :deaths_max THEN now() END,
+    parked_code = CASE
+        WHEN lease_token IS NOT NULL AND attempts > 0 AND deaths + 1 >= :deaths_max THEN NULL ELSE parked_code
+    END,
+    parked_reason = CASE
+        WHEN lease_token IS NOT NULL AND attempts > 0 AND deaths + 1 >= :deaths_max
+            THEN format('%%s workers in a row began this check and did not come back', deaths + 1)
+        ELSE parked_reason
+    END,
+    lease_token = CASE
+        WHEN lease_token IS NOT NULL AND attempts > 0 AND deaths + 1 >= :deaths_max THEN NULL ELSE :lease_token::uuid
+    END,
+    lease_until = CASE
+        WHEN lease_token IS NOT NULL AND attempts > 0 AND deaths + 1 >= :deaths_max THEN NULL
+        ELSE now() + :lease_s * interval '1 second'
+    END,
     checked_at = now(),
     attempts = attempts + 1,
     next_check_at = now() + CASE
@@ -45,10 +66,11 @@ UPDATE gateway_invoice SET
 WHERE id = :id
     AND requested > served
     AND external_id IS NOT NULL
+    AND parked_at IS NULL
     AND next_check_at <= now()
     AND (lease_until IS NULL OR lease_until <= now())
 RETURNING id, invoice_id, gateway, generation, external_id, amount_minor, currency,
-    requested, request_source, attempts;
+    requested, request_source, attempts, parked_at IS NOT NULL AS parked;
 
 -- name: finish_check(id, lease_token, claimed, seen_payment_ids, spacing_s, recheck_after_s)^
 -- Write that a check was made, if the lease is still its own. What a callback named and the gateway does not show yet
@@ -98,10 +120,24 @@ WHERE id = :id;
 -- Write that a check failed and when to try again, if the lease is still its own.
 UPDATE gateway_invoice SET
     last_error = :error,
+    deaths = 0,
     lease_token = NULL,
     lease_until = NULL,
     rung_at = NULL,
     next_check_at = now() + :delay_s * interval '1 second'
+WHERE id = :id AND lease_token = :lease_token;
+
+-- name: park_check(id, lease_token, code, reason)!
+-- Write that a check failed once too often, if the lease is still its own. What was asked for stays asked for.
+UPDATE gateway_invoice SET
+    parked_at = now(),
+    parked_code = :code,
+    parked_reason = :reason,
+    last_error = :reason,
+    deaths = 0,
+    lease_token = NULL,
+    lease_until = NULL,
+    rung_at = NULL
 WHERE id = :id AND lease_token = :lease_token;
 
 -- name: ring_due(page, ring_again_s)
@@ -111,6 +147,7 @@ WITH due AS (
     FROM gateway_invoice
     WHERE requested > served
         AND external_id IS NOT NULL
+        AND parked_at IS NULL
         AND next_check_at <= now()
         AND (lease_until IS NULL OR lease_until <= now())
         AND (rung_at IS NULL OR rung_at <= now() - :ring_again_s * interval '1 second')
