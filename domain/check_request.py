@@ -9,6 +9,9 @@ LEASE_S = 12.0
 RECHECK_AFTER_S = (5.0, 30.0, 300.0)
 """A payment that a callback named and the gateway does not show yet is looked for so long after it was first named."""
 
+UNFAILED_WAIT_MAX_S = 600.0
+"""What has not failed waits less than this: twice the longest re-check."""
+
 RING_AGAIN_S = 10.0
 """A request that was rung and not claimed is rung again after this long, so a lost message costs seconds."""
 

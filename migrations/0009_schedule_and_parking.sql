@@ -45,6 +45,13 @@ ALTER TABLE gateway_invoice
     ADD COLUMN close_code      text CHECK (char_length(close_code) <= 100),
     ADD COLUMN close_error     text CHECK (char_length(close_error) <= 500),
     ADD COLUMN close_parked_at timestamptz;
+-- Per gateway, so that each is rung for however much is due at another. In place of the one over all of them.
+CREATE INDEX gateway_invoice_to_check ON gateway_invoice (gateway, next_check_at)
+    WHERE requested > served AND parked_at IS NULL;
+DROP INDEX gateway_invoice_due;
+CREATE INDEX gateway_invoice_to_close ON gateway_invoice (gateway, next_close_at)
+    WHERE state = 'closing' AND close_parked_at IS NULL;
+DROP INDEX gateway_invoice_closing;
 CREATE INDEX gateway_invoice_parked ON gateway_invoice (parked_at) WHERE parked_at IS NOT NULL;
 CREATE INDEX gateway_invoice_close_parked ON gateway_invoice (close_parked_at) WHERE close_parked_at IS NOT NULL;
 COMMENT ON COLUMN gateway_invoice.deaths IS 'Holders in a row that took its check and neither finished nor gave it back.';

@@ -254,7 +254,7 @@ def compose_worker(
     ):
         declare_actors(
             core.broker,
-            queue=redis_doorbell.SETTLE_QUEUE,
+            queues=[redis_doorbell.queue_of(gateway) for gateway in core.gateways],
             actors={
                 redis_doorbell.SETTLE_ACTOR: core.settle,
                 redis_doorbell.CLOSE_ACTOR: CloseDue(close=core.close, gateway_invoices=_gateway_invoices(core.pool)),

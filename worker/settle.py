@@ -121,7 +121,7 @@ class Settle:
         )
         _tell(appended, rows=len(answer.rows))
         if asked_again_in_s is not None:
-            self._ring(check.gateway_invoice_id, asked_again_in_s)
+            self._ring(check.gateway, check.gateway_invoice_id, asked_again_in_s)
 
     def _fail(self, check: ClaimedCheck, error: Exception) -> None:
         delay_s = retry_delay_or_park(

@@ -8,7 +8,7 @@ import structlog
 
 from adapters.postgres.connection import Connection, Pool
 from adapters.postgres.queries import load_queries
-from domain.check_request import DEATHS_MAX, LEASE_S, PARKED_LOOK_S, RECHECK_AFTER_S, RING_AGAIN_S
+from domain.check_request import DEATHS_MAX, LEASE_S, PARKED_LOOK_S, RECHECK_AFTER_S, RING_AGAIN_S, UNFAILED_WAIT_MAX_S
 from domain.payment_event import Source
 
 _queries = load_queries("check_requests")
@@ -155,7 +155,19 @@ class CheckRequests:
             )
         return written == 1
 
-    def ring_due(self, *, page: int) -> list[UUID]:
-        """Return up to `page` gateway invoices whose check is due and which nobody was woken for of late."""
+    def ring_due(self, gateway: str, *, page: int) -> list[UUID]:
+        """Return up to `page` of a gateway's QRs whose check is due and which nobody was woken for of late.
+
+        The longest overdue come first; those that another scheduler looks at are left to it.
+        """
         with self._pool.connection() as connection:
-            return [row["id"] for row in _queries.ring_due(connection, page=page, ring_again_s=RING_AGAIN_S)]
+            rows = _queries.ring_due(connection, gateway=gateway, page=page, ring_again_s=RING_AGAIN_S)
+            return [row["id"] for row in rows]
+
+    def mend_waits(self, gateway: str, *, page: int) -> int:
+        """Let up to `page` QRs be due whose wait a clock wrote that has been set back since; return how many."""
+        with self._pool.connection() as connection:
+            mended: int = _queries.mend_waits(
+                connection, gateway=gateway, wait_max_s=UNFAILED_WAIT_MAX_S, lease_s=LEASE_S, page=page
+            )
+        return mended

@@ -164,10 +164,17 @@ class GatewayInvoices:
         with self._pool.connection() as connection:
             _queries.mark_kept(connection, id=gateway_invoice_id)
 
-    def take_closing(self, *, page: int) -> list[UUID]:
-        """Return up to `page` closing QRs that are to be tried now; each is due again only later and later."""
+    def gateways(self) -> list[str]:
+        """Return the gateways at which there are QRs."""
         with self._pool.connection() as connection:
-            rows = _queries.take_closing(connection, page=page, base_s=CLOSE_AGAIN_S, max_s=CLOSE_AGAIN_MAX_S)
+            return [row["gateway"] for row in _queries.gateways(connection)]
+
+    def take_closing(self, gateway: str, *, page: int) -> list[UUID]:
+        """Return up to `page` closing QRs of a gateway that are to be tried now; each is due again later and later."""
+        with self._pool.connection() as connection:
+            rows = _queries.take_closing(
+                connection, gateway=gateway, page=page, base_s=CLOSE_AGAIN_S, max_s=CLOSE_AGAIN_MAX_S
+            )
             return [row["id"] for row in rows]
 
     def is_closing(self, gateway_invoice_id: UUID) -> bool:

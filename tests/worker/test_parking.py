@@ -144,14 +144,16 @@ def test_fault_30_messages_that_mean_nothing_do_no_harm(stack: Stack, redis_url:
             [
                 b"\xff\x00 no JSON",
                 b"{}",
-                json.dumps(message | {"queue_name": "settle", "message_id": "1"}).encode(),
-                json.dumps(message | {"queue_name": "settle", "message_id": "2", "args": ["no uuid"]}).encode(),
-                json.dumps(message | {"queue_name": "settle", "message_id": "3", "actor_name": "nobody"}).encode(),
-                json.dumps(message | {"queue_name": "settle", "message_id": "4", "args": [str(UUID(int=7))]}).encode(),
+                json.dumps(message | {"queue_name": "settle-qpay", "message_id": "1"}).encode(),
+                json.dumps(message | {"queue_name": "settle-qpay", "message_id": "2", "args": ["no uuid"]}).encode(),
+                json.dumps(message | {"queue_name": "settle-qpay", "message_id": "3", "actor_name": "nobody"}).encode(),
+                json.dumps(
+                    message | {"queue_name": "settle-qpay", "message_id": "4", "args": [str(UUID(int=7))]}
+                ).encode(),
             ]
         ):
-            client.hset("tootsoo:settle.msgs", str(number), body)
-            client.rpush("tootsoo:settle", str(number))
+            client.hset("tootsoo:settle-qpay.msgs", str(number), body)
+            client.rpush("tootsoo:settle-qpay", str(number))
 
     stack.pay()
 

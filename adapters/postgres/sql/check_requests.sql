@@ -17,11 +17,12 @@ UPDATE gateway_invoice SET
         WHEN :awaited_payment_id::text IS NULL OR :awaited_payment_id = ANY (awaited_payment_ids) THEN awaited_since
         ELSE now()
     END,
+    -- A check further ahead was written by a clock that has been set back since.
     next_check_at = CASE
         WHEN parked_at <= now() - :parked_look_s * interval '1 second' THEN now()
         WHEN requested > served AND attempts > 0 THEN next_check_at
-        WHEN requested > served THEN least(next_check_at, greatest(now(), checked_at + :spacing_s * interval '1 second'))
-        ELSE greatest(now(), checked_at + :spacing_s * interval '1 second')
+        WHEN requested > served THEN least(next_check_at, greatest(now(), (CASE WHEN checked_at < now() + interval '1 minute' THEN checked_at END) + :spacing_s * interval '1 second'))
+        ELSE greatest(now(), (CASE WHEN checked_at < now() + interval '1 minute' THEN checked_at END) + :spacing_s * interval '1 second')
     END,
     rung_at = CASE
         WHEN external_id IS NULL OR lease_until > now() THEN NULL
@@ -140,17 +141,18 @@ UPDATE gateway_invoice SET
     rung_at = NULL
 WHERE id = :id AND lease_token = :lease_token;
 
--- name: ring_due(page, ring_again_s)
--- Take note that up to a page of due requests is rung now, longest overdue first.
+-- name: ring_due(gateway, page, ring_again_s)
+-- Take note that up to a page of a gateway's due requests is rung now, longest overdue first.
 WITH due AS (
     SELECT id
     FROM gateway_invoice
-    WHERE requested > served
+    WHERE gateway = :gateway
+        AND requested > served
         AND external_id IS NOT NULL
         AND parked_at IS NULL
         AND next_check_at <= now()
         AND (lease_until IS NULL OR lease_until <= now())
-        AND (rung_at IS NULL OR rung_at <= now() - :ring_again_s * interval '1 second')
+        AND (rung_at IS NULL OR rung_at <= now() - :ring_again_s * interval '1 second' OR rung_at > now())
     ORDER BY next_check_at
     LIMIT :page
     FOR UPDATE SKIP LOCKED
@@ -159,3 +161,25 @@ UPDATE gateway_invoice AS g SET rung_at = now()
 FROM due
 WHERE g.id = due.id
 RETURNING g.id;
+
+-- name: mend_waits(gateway, wait_max_s, lease_s, page)!
+-- End waits of a gateway's requests that a clock wrote which has been set back since: the last check is in the future, or
+-- nothing has failed that would have to be waited for so long.
+WITH unbelievable AS (
+    SELECT id
+    FROM gateway_invoice
+    WHERE gateway = :gateway
+        AND requested > served
+        AND parked_at IS NULL
+        AND next_check_at > now() + :wait_max_s * interval '1 second'
+        AND (attempts = 0 OR checked_at > now())
+    LIMIT :page
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE gateway_invoice AS g SET
+    next_check_at = now(),
+    rung_at = NULL,
+    lease_token = CASE WHEN g.lease_until <= now() + :lease_s * interval '1 second' THEN g.lease_token END,
+    lease_until = CASE WHEN g.lease_until <= now() + :lease_s * interval '1 second' THEN g.lease_until END
+FROM unbelievable
+WHERE g.id = unbelievable.id;

@@ -63,12 +63,27 @@ UPDATE gateway_invoice SET
     next_close_at = NULL, close_attempts = 0, close_failures = 0, close_parked_at = NULL
 WHERE id = :id AND state = 'closing';
 
--- name: take_closing(page, base_s, max_s)
--- Take note that up to a page of closing QRs is tried now, and when each may be tried again: later and later.
+-- name: gateways()
+-- Read at which gateways there are QRs, from an index: one look a gateway.
+WITH RECURSIVE found AS (
+    (SELECT gateway FROM gateway_invoice ORDER BY gateway LIMIT 1)
+    UNION ALL
+    SELECT (SELECT g.gateway FROM gateway_invoice AS g WHERE g.gateway > found.gateway ORDER BY g.gateway LIMIT 1)
+    FROM found
+    WHERE found.gateway IS NOT NULL
+)
+SELECT gateway
+FROM found
+WHERE gateway IS NOT NULL;
+
+-- name: take_closing(gateway, page, base_s, max_s)
+-- Take note that up to a page of a gateway's closing QRs is tried now, and when each may be tried again: later and later.
+-- A wait longer than may be was written by a clock that has been set back since.
 WITH due AS (
     SELECT id
     FROM gateway_invoice
-    WHERE state = 'closing'
+    WHERE gateway = :gateway
+        AND state = 'closing'
         AND close_parked_at IS NULL
         AND (next_close_at IS NULL OR next_close_at <= now() OR next_close_at > now() + 2 * :max_s * interval '1 second')
     ORDER BY next_close_at NULLS FIRST

@@ -231,13 +231,13 @@ def test_an_unknown_gateway_invoice_takes_no_request(requests: CheckRequests) ->
 
 def test_the_scheduler_rings_for_what_nobody_was_woken_for(pool: Pool, unspaced: CheckRequests, qr: UUID) -> None:
     ask(unspaced, qr)
-    assert unspaced.ring_due(page=10) == []
+    assert unspaced.ring_due("qpay", page=10) == []
 
     with pool.connection() as connection:
         connection.execute("UPDATE gateway_invoice SET rung_at = now() - interval '1 minute'")
 
-    assert unspaced.ring_due(page=10) == [qr]
-    assert unspaced.ring_due(page=10) == []
+    assert unspaced.ring_due("qpay", page=10) == [qr]
+    assert unspaced.ring_due("qpay", page=10) == []
 
 
 def test_the_scheduler_rings_page_by_page_longest_overdue_first(
@@ -251,7 +251,7 @@ def test_the_scheduler_rings_page_by_page_longest_overdue_first(
     with pool.connection() as connection:
         connection.execute("UPDATE gateway_invoice SET rung_at = NULL")
 
-    pages = [unspaced.ring_due(page=2) for _ in range(4)]
+    pages = [unspaced.ring_due("qpay", page=2) for _ in range(4)]
 
     assert [set(page) for page in pages] == [set(qrs[:2]), set(qrs[2:4]), set(qrs[4:]), set()]
 
@@ -263,9 +263,9 @@ def test_a_check_whose_holder_died_is_rung_again_when_its_lease_is_over(
     claim(unspaced, qr)
     with pool.connection() as connection:
         connection.execute("UPDATE gateway_invoice SET rung_at = now() - interval '1 minute'")
-        assert unspaced.ring_due(page=10) == []
+        assert unspaced.ring_due("qpay", page=10) == []
     _let_the_lease_run_out(pool)
-    assert unspaced.ring_due(page=10) == [qr]
+    assert unspaced.ring_due("qpay", page=10) == [qr]
 
 
 def test_a_check_that_breaks_its_holders_waits_longer_each_time(

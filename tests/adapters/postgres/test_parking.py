@@ -64,7 +64,7 @@ def test_fault_30_a_parked_check_is_neither_due_nor_rung_and_says_why(
     park(requests, qr)
     execute(pool, "UPDATE gateway_invoice SET next_check_at = now() - interval '1 day', rung_at = NULL")
 
-    assert requests.ring_due(page=10) == []
+    assert requests.ring_due("qpay", page=10) == []
     assert requests.claim(qr, lease_token=uuid4()) is None
     found = one(parked)
     assert (found.kind, found.id, found.number, found.code) == ("check", qr, "order-1", "INVOICE_NOTFOUND")
@@ -87,7 +87,7 @@ def test_fault_30_a_parked_check_that_is_retried_twice_is_retried_once(
     park(requests, qr)
 
     assert (parked.retry(qr), parked.retry(qr)) == (1, 0)
-    assert requests.ring_due(page=10) == [qr]
+    assert requests.ring_due("qpay", page=10) == [qr]
     assert claim(requests, qr).attempts == 1
     assert parked.retry(qr) == 0
 
@@ -147,7 +147,7 @@ def test_fault_30_a_check_over_which_workers_die_again_and_again_is_parked(
 
     assert requests.claim(qr, lease_token=uuid4()) is None
     assert one(parked).reason == f"{DEATHS_MAX} workers in a row began this check and did not come back"
-    assert requests.ring_due(page=10) == []
+    assert requests.ring_due("qpay", page=10) == []
     parked.retry(qr)
     assert claim(requests, qr).attempts == 1
 
@@ -185,13 +185,13 @@ def test_a_closing_that_failed_too_often_is_parked_and_let_go_once(
     closing: GatewayInvoices, parked: ParkedQrs, qr: UUID
 ) -> None:
     assert [note(closing, qr), closing.is_closing(qr)] == [False, True]
-    assert closing.take_closing(page=10) == [qr]
+    assert closing.take_closing("qpay", page=10) == [qr]
     assert [note(closing, qr), closing.is_closing(qr)] == [True, False]
     found = one(parked)
     assert (found.kind, found.code, found.failures) == ("close", "INVOICE_PAID", 2)
 
     assert (parked.retry(qr), parked.retry(qr)) == (1, 0)
-    assert closing.take_closing(page=10) == [qr]
+    assert closing.take_closing("qpay", page=10) == [qr]
 
 
 def test_a_parked_closing_is_not_taken_and_ends_like_any_other(
@@ -199,7 +199,7 @@ def test_a_parked_closing_is_not_taken_and_ends_like_any_other(
 ) -> None:
     for _ in range(2):
         note(closing, qr)
-    assert closing.take_closing(page=10) == []
+    assert closing.take_closing("qpay", page=10) == []
 
     closing.mark_closed(qr, state=GatewayInvoiceState.SUPERSEDED)
 
