@@ -38,6 +38,7 @@ from worker.actors import declare_actors, declare_job
 from worker.clock import utc_now
 from worker.close import CloseDue, CloseQr
 from worker.correct import Correct
+from worker.held import Held
 from worker.issue import ISSUE_DEADLINE_S, Issue
 from worker.jobs import works
 from worker.plan import Plan
@@ -56,7 +57,7 @@ from worker.settings import (
     WebSettings,
 )
 from worker.settle import Settle
-from worker.starting import StartError, database_reported
+from worker.starting import StartError, await_up, database_reported
 from worker.web.parts import WebParts
 from worker.webhook_token import WebhookTokens
 
@@ -64,6 +65,25 @@ WEB_REDIS_TIMEOUT_S = 1.0
 """A callback is answered even while Redis hangs: what is due is in PostgreSQL already."""
 
 WORKER_REDIS_TIMEOUT_S = 5.0
+
+
+def await_servers(database: DatabaseSettings, *, redis: RedisSettings | None = None, within_s: float) -> None:
+    """Wait until PostgreSQL, and then Redis where it is needed, can be reached.
+
+    Raises:
+        SettingsError: an address cannot be understood.
+        StartError: one could not be reached within `within_s`.
+
+    """
+    until = time.monotonic() + within_s
+
+    def reach_postgres() -> None:
+        with database_reported(database):
+            postgres.reach(database.database_url)
+
+    await_up(reach_postgres, until=until)
+    if redis is not None:
+        await_up(lambda: _open_broker(redis, timeout_s=WORKER_REDIS_TIMEOUT_S).close(), until=until)
 
 
 def migrate_database(settings: DatabaseSettings) -> list[str]:
@@ -150,6 +170,7 @@ class _Core:
     ledger: Ledger
     check_requests: CheckRequests
     gateways: Mapping[str, PaymentGateway]
+    held: Held
     settle: Settle
     close: CloseQr
     broker: RedisBroker
@@ -173,6 +194,7 @@ def _core(
         gateways: Mapping[str, PaymentGateway] = {gateway.name: gateway}
         doorbell = Doorbell(broker)
         ring = ring_quietly(doorbell)
+        held = Held()
         settle = Settle(
             gateways=gateways,
             check_requests=check_requests,
@@ -182,12 +204,14 @@ def _core(
             retry_base_s=checks.retry_base_s,
             retry_max_s=checks.retry_max_s,
             retry_limit=checks.retry_limit,
+            held=held,
         )
         yield _Core(
             pool=pool,
             ledger=ledger,
             check_requests=check_requests,
             gateways=gateways,
+            held=held,
             settle=settle,
             close=CloseQr(
                 gateways=gateways,
@@ -246,8 +270,8 @@ def compose_worker(
     checks: CheckSettings,
     qpay: QPaySettings,
     seals: SealSettings,
-) -> Iterator[RedisBroker]:
-    """Put the worker process together: a broker whose actors settle, and do the jobs of the schedule."""
+) -> Iterator[tuple[RedisBroker, Held]]:
+    """Put the worker process together: a broker whose actors settle and do the schedule's jobs, and what they hold."""
     with (
         _core(database=database, redis=redis, checks=checks, qpay=qpay, redis_timeout_s=WORKER_REDIS_TIMEOUT_S) as core,
         compose_seal(database, seals=seals) as seal,
@@ -265,9 +289,9 @@ def compose_worker(
             core.broker,
             queue=redis_doorbell.JOB_QUEUE,
             name=redis_doorbell.JOB_ACTOR,
-            run=RunJob(runs=runs, works=works(runs=runs, seal=seal)),
+            run=RunJob(runs=runs, works=works(runs=runs, seal=seal), held=core.held),
         )
-        yield core.broker
+        yield core.broker, core.held
 
 
 @contextmanager
@@ -401,7 +425,7 @@ def _open_qpay(settings: QPaySettings, *, redis: RedisSettings) -> QPayGateway:
 def _not_ready(database: DatabaseSettings, core: _Core) -> dict[str, str]:
     reasons: dict[str, str] = {}
     try:
-        require_schema(database.database_url, qpay_env=database.qpay_env, newer_will_do=True)
+        require_schema(database.database_url, qpay_env=database.qpay_env)
     except SchemaError as error:
         reasons["schema"] = str(error)
     except psycopg.Error as error:

@@ -12,6 +12,7 @@ from psycopg_pool import PoolTimeout
 
 from adapters.postgres.schedule import RUN_LEASE_S, ClaimedRun, ScheduleRuns
 from domain.schedule import try_again_s
+from worker.held import Held
 from worker.jobs import Work
 
 log = structlog.get_logger()
@@ -26,8 +27,9 @@ RUN_MAX_S = 3_600.0
 class RunJob:
     """Does one run of the schedule, if it is due and free."""
 
-    def __init__(self, *, runs: ScheduleRuns, works: Mapping[str, Work]) -> None:
+    def __init__(self, *, runs: ScheduleRuns, works: Mapping[str, Work], held: Held) -> None:
         self._runs = runs
+        self._held = held
         self._works = works
 
     def __call__(self, run_id: int) -> None:
@@ -47,7 +49,7 @@ class RunJob:
                 return
             log.debug("job.started", attempt=run.attempts)
             try:
-                with self._kept(run):
+                with self._kept(run), self._held.holding(lambda: self._runs.release(run)):
                     result = work.do(run.period)
             except Exception as error:  # noqa: BLE001 - whatever it was, it is written down and tried again
                 self._fail(run, error, tries=work.tries)

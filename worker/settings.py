@@ -157,6 +157,12 @@ class DatabaseSettings(_Settings):
     qpay_env: Literal["sandbox", "production"] = "sandbox"
 
 
+class StartSettings(_Settings):
+    """How long a process waits for its servers when it starts."""
+
+    start_within_s: Annotated[float, Field(ge=0, le=3_600)] = 30.0
+
+
 class RedisSettings(_Settings):
     """Where the doorbell hangs."""
 

@@ -24,6 +24,7 @@ from domain.gateway import (
 )
 from domain.reconciler import CheckedInvoice, reconcile
 from worker.clock import Clock
+from worker.held import Held
 from worker.ring import Ring
 
 log = structlog.get_logger()
@@ -53,6 +54,7 @@ class Settle:
         retry_base_s: float,
         retry_max_s: float,
         retry_limit: int,
+        held: Held,
     ) -> None:
         self._gateways = gateways
         self._check_requests = check_requests
@@ -62,6 +64,7 @@ class Settle:
         self._retry_base_s = retry_base_s
         self._retry_max_s = retry_max_s
         self._retry_limit = retry_limit
+        self._held = held
 
     def __call__(self, gateway_invoice_id: UUID) -> Settled:
         """Check one gateway invoice if a check of it is due and free.
@@ -76,8 +79,11 @@ class Settle:
         check = self._check_requests.claim(gateway_invoice_id, lease_token=uuid4())
         if check is None:
             return Settled.NOT_DUE
-        with structlog.contextvars.bound_contextvars(
-            invoice=check.invoice_id, gateway_invoice=str(check.gateway_invoice_id), gateway=check.gateway
+        with (
+            structlog.contextvars.bound_contextvars(
+                invoice=check.invoice_id, gateway_invoice=str(check.gateway_invoice_id), gateway=check.gateway
+            ),
+            self._held.holding(lambda: self._check_requests.release(check)),
         ):
             log.info("check.started", source=check.source, attempt=check.attempts)
             try:

@@ -143,6 +143,14 @@ class CheckRequests:
             )
         return written == 1
 
+    def release(self, check: ClaimedCheck) -> bool:
+        """Let another make the check at once, as if it had not been begun; False when the lease was not its own."""
+        with self._pool.connection() as connection:
+            written: int = _queries.release_check(
+                connection, id=check.gateway_invoice_id, lease_token=check.lease_token
+            )
+        return written == 1
+
     def park(self, check: ClaimedCheck, *, code: str | None, reason: str) -> bool:
         """Write that the check failed too often; False when the lease was not its own. `code` is the gateway's."""
         with self._pool.connection() as connection:

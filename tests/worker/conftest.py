@@ -153,7 +153,7 @@ def working(stack: Stack) -> Iterator[Callable[[], int]]:
             checks=groups.checks,
             qpay=groups.qpay,
             seals=SealSettings(),
-        ) as broker,
+        ) as (broker, _),
         compose_scheduler(database=groups.database, redis=groups.redis, checks=groups.checks, jobs=()) as ticks,
     ):
         worker = dramatiq.Worker(broker, worker_threads=4, worker_timeout=50)

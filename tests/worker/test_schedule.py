@@ -17,6 +17,7 @@ from domain.schedule import Every, Job, Nightly
 from tests.waiting import wait_until
 from tests.worker.test_cli import run
 from worker.clock import utc_now
+from worker.held import Held
 from worker.jobs import HOUSEKEEPING, SEAL, Work, timetable, works
 from worker.plan import Plan
 from worker.run_job import RunJob
@@ -45,7 +46,7 @@ class House:
         self.now = NOON
         self.done: list[tuple[str, str]] = []
         self.broken = False
-        self._worker = RunJob(runs=runs, works={job.name: self._work(job.name, tries) for job in jobs})
+        self._worker = RunJob(runs=runs, works={job.name: self._work(job.name, tries) for job in jobs}, held=Held())
         self.tick = Plan(jobs=jobs, runs=runs, ring_runs=self._ring, clock=lambda: self.now)
 
     def _work(self, name: str, tries: int) -> Work:
@@ -154,7 +155,7 @@ def test_work_that_takes_longer_than_its_lease_keeps_it(
         wait_until(lambda: _lease_is_good(pool))
         return "kept"
 
-    RunJob(runs=runs, works={"house": Work(do=do, tries=1)})(1)
+    RunJob(runs=runs, works={"house": Work(do=do, tries=1)}, held=Held())(1)
 
     last = runs.last("house")
     assert last is not None
@@ -180,7 +181,7 @@ def test_a_clock_that_was_set_back_does_not_put_off_the_ticks() -> None:
 def test_a_worker_without_the_seal_secret_says_so(runs: ScheduleRuns) -> None:
     runs.enter(SEAL, "1", now=NOON)
 
-    RunJob(runs=runs, works=works(runs=runs, seal=None))(1)
+    RunJob(runs=runs, works=works(runs=runs, seal=None), held=Held())(1)
 
     last = runs.last(SEAL)
     assert last is not None
@@ -192,7 +193,7 @@ def test_the_list_tells_each_jobs_last_result_and_next_run(
 ) -> None:
     settings = {"DATABASE_URL": database_url, "SEAL_SECRET": "s" * 32, "TIMEZONE": "Asia/Ulaanbaatar"}
     before = json.loads(run(tmp_path, "scheduler --list --json", **settings).stdout)
-    worker = RunJob(runs=runs, works=works(runs=runs, seal=lambda: 5))
+    worker = RunJob(runs=runs, works=works(runs=runs, seal=lambda: 5), held=Held())
 
     def ring(run_ids: Iterable[int]) -> None:
         for run_id in run_ids:

@@ -8,6 +8,7 @@ import typer
 
 from worker.cli.schedule import jobs_of_settings, show_schedule
 from worker.compose import (
+    await_servers,
     compose_scheduler,
     compose_web,
     compose_worker,
@@ -25,6 +26,7 @@ from worker.settings import (
     RedisSettings,
     SealSettings,
     SimulatorSettings,
+    StartSettings,
     WebSettings,
     WorkerSettings,
     load,
@@ -48,7 +50,9 @@ def migrate(as_json: Json = False) -> None:  # noqa: FBT002 - a flag of the comm
 
     Example: tootsoo migrate
     """
-    applied = migrate_database(load(DatabaseSettings))
+    database = load(DatabaseSettings)
+    await_servers(database, within_s=load(StartSettings).start_within_s)
+    applied = migrate_database(database)
     if as_json:
         typer.echo(json.dumps({"applied": applied}))
     else:
@@ -70,8 +74,10 @@ def web(
         load(QPaySettings),
         load(WebSettings),
     )
+    within_s = load(StartSettings).start_within_s
     _start_logs("web", *groups)
     database, redis, checks, qpay, web_settings = groups
+    await_servers(database, redis=redis, within_s=within_s)
     with compose_web(database=database, redis=redis, checks=checks, qpay=qpay, web=web_settings) as parts:
         serve(parts, host=host, port=port)
 
@@ -82,11 +88,12 @@ def worker() -> None:
     Example: tootsoo worker
     """
     groups = load(DatabaseSettings), load(RedisSettings), load(CheckSettings), load(QPaySettings), load(SealSettings)
-    threads = load(WorkerSettings).worker_threads
+    threads, within_s = load(WorkerSettings).worker_threads, load(StartSettings).start_within_s
     _start_logs("worker", *groups)
     database, redis, checks, qpay, seals = groups
-    with compose_worker(database=database, redis=redis, checks=checks, qpay=qpay, seals=seals) as broker:
-        consume(broker, threads=threads)
+    await_servers(database, redis=redis, within_s=within_s)
+    with compose_worker(database=database, redis=redis, checks=checks, qpay=qpay, seals=seals) as (broker, held):
+        consume(broker, threads=threads, held=held)
 
 
 def scheduler(
@@ -105,9 +112,10 @@ def scheduler(
     if as_json:
         raise typer.BadParameter("--json goes with --list")
     groups = load(DatabaseSettings), load(RedisSettings), load(CheckSettings), load(SealSettings)
-    jobs = jobs_of_settings()
+    jobs, within_s = jobs_of_settings(), load(StartSettings).start_within_s
     _start_logs("scheduler", *groups)
     database, redis, checks, seals = groups
+    await_servers(database, redis=redis, within_s=within_s)
     with compose_scheduler(database=database, redis=redis, checks=checks, jobs=jobs) as ticks:
         if not seals.seal_secret:
             log.warning(

@@ -128,6 +128,16 @@ UPDATE gateway_invoice SET
     next_check_at = now() + :delay_s * interval '1 second'
 WHERE id = :id AND lease_token = :lease_token;
 
+-- name: release_check(id, lease_token)!
+-- Let a check be made by another at once, if the lease is still its own; the attempt does not count.
+UPDATE gateway_invoice SET
+    attempts = attempts - 1,
+    lease_token = NULL,
+    lease_until = NULL,
+    rung_at = NULL,
+    next_check_at = now()
+WHERE id = :id AND lease_token = :lease_token;
+
 -- name: park_check(id, lease_token, code, reason)!
 -- Write that a check failed once too often, if the lease is still its own. What was asked for stays asked for.
 UPDATE gateway_invoice SET

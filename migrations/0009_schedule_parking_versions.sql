@@ -1,4 +1,4 @@
--- What the schedule has had done, and what is tried no more until a person says so.
+-- What the schedule has had done, what is tried no more until a person says so, and which versions may work here.
 
 CREATE TABLE schedule_run (
     job         text COLLATE "C" NOT NULL CHECK (job ~ '^[a-z][a-z_]{0,39}$'),
@@ -62,3 +62,6 @@ COMMENT ON COLUMN gateway_invoice.close_failures IS 'How often a worker failed t
 COMMENT ON COLUMN gateway_invoice.close_code IS 'The gateway''s code at the last of them, where it gave one.';
 COMMENT ON COLUMN gateway_invoice.close_error IS 'Why the last of them failed.';
 COMMENT ON COLUMN gateway_invoice.close_parked_at IS 'Since when workers do not try to close it any more until a person asks for it.';
+
+ALTER TABLE installation ADD COLUMN compatible_since text COLLATE "C" CHECK (char_length(compatible_since) <= 200);
+COMMENT ON COLUMN installation.compatible_since IS 'The last migration that took something away: versions that do not know it are refused. Null when none did since this column was added.';
