@@ -23,12 +23,14 @@ class GatewayError(Exception):
 class GatewayRefusedError(GatewayError):
     """The gateway understood and said no. Trying the same again does not help.
 
-    `code` is the gateway's own (`INVOICE_PAID`, `INVOICE_CODE_INVALID`, …).
+    `code` is the gateway's own (`INVOICE_PAID`, `INVOICE_CODE_INVALID`, …). `final` where it is about this one thing
+    and nothing that a person could mend elsewhere, such as credentials, would change it.
     """
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, *, final: bool = False) -> None:
         super().__init__(message)
         self.code = code
+        self.final = final
 
 
 class GatewayUnauthorisedError(GatewayError):

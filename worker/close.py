@@ -5,11 +5,19 @@ from collections.abc import Mapping
 from typing import assert_never
 from uuid import UUID
 
+import psycopg
 import structlog
 
 from adapters.postgres.check_requests import CheckRequests
 from adapters.postgres.gateway_invoices import GatewayInvoices
-from domain.gateway import CancelOutcome, GatewayOutcomeUnknownError, GatewayRefusedError, PaymentGateway
+from domain.check_request import FINAL_TRIES
+from domain.gateway import (
+    CancelOutcome,
+    GatewayError,
+    GatewayOutcomeUnknownError,
+    GatewayRefusedError,
+    PaymentGateway,
+)
 from domain.pay_link import AfterPaid, GatewayInvoiceState, plan_after_paid
 from domain.payment_event import Source
 from worker.clock import Clock
@@ -19,6 +27,9 @@ log = structlog.get_logger()
 
 SETTLE_S = 6.0
 """How long the check of a QR that was just closed is waited for: spacing, and most checks."""
+
+CLOSE_TRIES = 80
+"""A QR that workers failed to close so often is parked: after some three days, once an hour in the end."""
 
 _LOOK_EVERY_S = 0.1
 
@@ -80,7 +91,7 @@ class CloseQr:
                         self._gateway_invoices.mark_kept(gateway_invoice_id)
                     case AfterPaid.STUCK:
                         message = "the QR is partly paid, and the gateway keeps it open for another amount than is due"
-                        raise GatewayRefusedError("INVOICE_PAID", message)
+                        raise GatewayRefusedError("INVOICE_PAID", message, final=True)
                     case AfterPaid.UNCLEAR:
                         message = "the gateway calls the QR paid and shows no payment yet: ask again"
                         raise GatewayOutcomeUnknownError(message)
@@ -100,3 +111,44 @@ class CloseQr:
             if failed or time.monotonic() > until:
                 raise GatewayOutcomeUnknownError("a payment on the QR is being looked up: ask again")
             time.sleep(_LOOK_EVERY_S)
+
+
+class CloseDue:
+    """What a message that a QR is to be closed wakes: closes it, and parks it when that failed too often.
+
+    Whoever asks for a pay-link tries it all the same, and does not count.
+    """
+
+    def __init__(self, *, close: CloseQr, gateway_invoices: GatewayInvoices) -> None:
+        self._close = close
+        self._gateway_invoices = gateway_invoices
+
+    def __call__(self, gateway_invoice_id: UUID) -> None:
+        """Close one QR if workers are to.
+
+        Raises:
+            Exception: why it could not be closed; it is written down.
+
+        """
+        if not self._gateway_invoices.is_closing(gateway_invoice_id):
+            return
+        try:
+            self._close(gateway_invoice_id)
+        except GatewayRefusedError as error:
+            self._note(gateway_invoice_id, error, code=error.code, tries=FINAL_TRIES if error.final else CLOSE_TRIES)
+            raise
+        except Exception as error:
+            self._note(gateway_invoice_id, error, code=None, tries=CLOSE_TRIES)
+            raise
+
+    def _note(self, gateway_invoice_id: UUID, error: Exception, *, code: str | None, tries: int) -> None:
+        reason = f"{type(error).__name__}: {error.message if isinstance(error, GatewayError) else 'see the log'}"
+        try:
+            parked = self._gateway_invoices.note_close_failure(
+                gateway_invoice_id, code=code, reason=reason, tries=tries
+            )
+        except psycopg.Error:
+            log.warning("close.not_noted", gateway_invoice=str(gateway_invoice_id))
+            return
+        if parked:
+            log.error("close.parked", gateway_invoice=str(gateway_invoice_id), code=code, reason=reason)

@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -22,9 +22,11 @@ from adapters.postgres.check_requests import CheckRequests
 from adapters.postgres.discrepancies import Discrepancies
 from adapters.postgres.dossiers import Dossiers
 from adapters.postgres.gateway_invoices import GatewayInvoices
-from adapters.postgres.history import History, Removed
+from adapters.postgres.history import History
 from adapters.postgres.invoices import Invoices
 from adapters.postgres.ledger import Ledger
+from adapters.postgres.parked import ParkedQrs
+from adapters.postgres.schedule import ScheduleRuns
 from adapters.postgres.schema import SchemaError, migrate, require_schema
 from adapters.postgres.seals import Seals
 from adapters.qpay.config import QPayConfig
@@ -32,16 +34,21 @@ from adapters.qpay.gateway import QPayGateway
 from adapters.redis import doorbell as redis_doorbell
 from adapters.redis.doorbell import Doorbell, DoorbellError
 from domain.gateway import PaymentGateway
+from domain.schedule import Job
 from simulator import server as simulator
 from simulator.facts import Merchant
-from worker.actors import declare_actors
+from worker.actors import declare_actors, declare_job
 from worker.clock import utc_now
-from worker.close import CloseQr
+from worker.close import CloseDue, CloseQr
 from worker.correct import Correct
+from worker.held import Held
 from worker.housekeeping import housekeep
 from worker.issue import ISSUE_DEADLINE_S, Issue
+from worker.jobs import works
+from worker.plan import Plan
 from worker.replay import Replayed, replay
 from worker.ring import Ring, ring_due, ring_quietly
+from worker.run_job import RunJob
 from worker.seal import Seal, seal_keys
 from worker.settings import (
     QR_LIFETIME,
@@ -56,7 +63,7 @@ from worker.settings import (
     WebSettings,
 )
 from worker.settle import Settle
-from worker.starting import StartError, database_reported
+from worker.starting import StartError, await_up, database_reported
 from worker.verify_ledger import LedgerReport, verify_ledger
 from worker.web.parts import WebParts
 from worker.webhook_token import WebhookTokens
@@ -65,6 +72,25 @@ WEB_REDIS_TIMEOUT_S = 1.0
 """A callback is answered even while Redis hangs: what is due is in PostgreSQL already."""
 
 WORKER_REDIS_TIMEOUT_S = 5.0
+
+
+def await_servers(database: DatabaseSettings, *, redis: RedisSettings | None = None, within_s: float) -> None:
+    """Wait until PostgreSQL, and then Redis where it is needed, can be reached.
+
+    Raises:
+        SettingsError: an address cannot be understood.
+        StartError: one could not be reached within `within_s`.
+
+    """
+    until = time.monotonic() + within_s
+
+    def reach_postgres() -> None:
+        with database_reported(database):
+            postgres.reach(database.database_url)
+
+    await_up(reach_postgres, until=until)
+    if redis is not None:
+        await_up(lambda: _open_broker(redis, timeout_s=WORKER_REDIS_TIMEOUT_S).close(), until=until)
 
 
 def migrate_database(settings: DatabaseSettings) -> list[str]:
@@ -137,6 +163,13 @@ def compose_correct_at_gateway(
 
 
 @contextmanager
+def open_parked(settings: DatabaseSettings) -> Iterator[ParkedQrs]:
+    """Open what is parked."""
+    with open_database(settings) as pool:
+        yield ParkedQrs(pool)
+
+
+@contextmanager
 def open_seals(settings: DatabaseSettings) -> Iterator[Seals]:
     """Open the seals."""
     with open_database(settings) as pool:
@@ -165,6 +198,7 @@ class _Core:
     ledger: Ledger
     check_requests: CheckRequests
     gateways: Mapping[str, PaymentGateway]
+    held: Held
     settle: Settle
     close: CloseQr
     broker: RedisBroker
@@ -188,6 +222,7 @@ def _core(
         gateways: Mapping[str, PaymentGateway] = {gateway.name: gateway}
         doorbell = Doorbell(broker)
         ring = ring_quietly(doorbell)
+        held = Held()
         settle = Settle(
             gateways=gateways,
             check_requests=check_requests,
@@ -197,12 +232,15 @@ def _core(
             clock=utc_now,
             retry_base_s=checks.retry_base_s,
             retry_max_s=checks.retry_max_s,
+            retry_limit=checks.retry_limit,
+            held=held,
         )
         yield _Core(
             pool=pool,
             ledger=ledger,
             check_requests=check_requests,
             gateways=gateways,
+            held=held,
             settle=settle,
             close=CloseQr(
                 gateways=gateways,
@@ -255,50 +293,74 @@ def compose_web(
 
 @contextmanager
 def compose_worker(
-    *, database: DatabaseSettings, redis: RedisSettings, checks: CheckSettings, qpay: QPaySettings
-) -> Iterator[RedisBroker]:
-    """Put the worker process together: a broker whose actors settle."""
-    with _core(
-        database=database, redis=redis, checks=checks, qpay=qpay, redis_timeout_s=WORKER_REDIS_TIMEOUT_S
-    ) as core:
+    *,
+    database: DatabaseSettings,
+    redis: RedisSettings,
+    checks: CheckSettings,
+    qpay: QPaySettings,
+    seals: SealSettings,
+    history: HistorySettings,
+) -> Iterator[tuple[RedisBroker, Held]]:
+    """Put the worker process together: a broker whose actors settle and do the schedule's jobs, and what they hold."""
+    with (
+        _core(database=database, redis=redis, checks=checks, qpay=qpay, redis_timeout_s=WORKER_REDIS_TIMEOUT_S) as core,
+        compose_seal(database, seals=seals) as seal,
+    ):
         declare_actors(
             core.broker,
-            queue=redis_doorbell.SETTLE_QUEUE,
-            actors={redis_doorbell.SETTLE_ACTOR: core.settle, redis_doorbell.CLOSE_ACTOR: core.close},
+            queues=[redis_doorbell.queue_of(gateway) for gateway in core.gateways],
+            actors={
+                redis_doorbell.SETTLE_ACTOR: core.settle,
+                redis_doorbell.CLOSE_ACTOR: CloseDue(close=core.close, gateway_invoices=_gateway_invoices(core.pool)),
+            },
         )
-        yield core.broker
+        runs, kept = ScheduleRuns(core.pool), History(core.pool)
+        jobs = works(runs=runs, remove_history=partial(housekeep, kept, days=history.history_days), seal=seal)
+        declare_job(
+            core.broker,
+            queue=redis_doorbell.JOB_QUEUE,
+            name=redis_doorbell.JOB_ACTOR,
+            run=RunJob(runs=runs, works=jobs, held=core.held),
+        )
+        yield core.broker, core.held
 
 
 @contextmanager
 def compose_scheduler(
-    *, database: DatabaseSettings, redis: RedisSettings, checks: CheckSettings
-) -> Iterator[Callable[[], int]]:
-    """Put the scheduler together: its one job rings for what is due."""
+    *,
+    database: DatabaseSettings,
+    redis: RedisSettings,
+    checks: CheckSettings,
+    jobs: Sequence[Job],
+) -> Iterator[Mapping[str, Callable[[], int]]]:
+    """Put the scheduler together: what it calls at each tick, by name."""
     broker = _open_broker(redis, timeout_s=WORKER_REDIS_TIMEOUT_S)
     with open_database(database) as pool:
         check_requests, doorbell = _check_requests(pool, checks), Doorbell(broker)
-        gateway_invoices = _gateway_invoices(pool)
-        yield lambda: ring_due(check_requests, gateway_invoices, doorbell)
+        gateway_invoices, runs = _gateway_invoices(pool), ScheduleRuns(pool)
+        yield {
+            "ring": lambda: ring_due(check_requests, gateway_invoices, doorbell),
+            "plan": Plan(jobs=jobs, runs=runs, ring_runs=doorbell.ring_runs, clock=runs.now),
+        }
     broker.close()
 
 
 @contextmanager
+def open_schedule(database: DatabaseSettings) -> Iterator[ScheduleRuns]:
+    """Open what the schedule has had done."""
+    with open_database(database) as pool:
+        yield ScheduleRuns(pool)
+
+
+@contextmanager
 def compose_seal(database: DatabaseSettings, *, seals: SealSettings) -> Iterator[Callable[[], int] | None]:
-    """Put the job that seals together, on a connection of its own; None without a secret to seal with."""
+    """Put what seals together, on a connection of its own; None without a secret to seal with."""
     keys = seal_keys(seals)
     if not keys:
         yield None
         return
     with open_seals(database.model_copy(update={"database_pool_size": 1})) as store:
         yield Seal(seals=store, key=keys[0], clock=utc_now)
-
-
-@contextmanager
-def compose_housekeeping(database: DatabaseSettings, *, history: HistorySettings) -> Iterator[Callable[[], Removed]]:
-    """Put the job together that removes old history, on a connection of its own."""
-    with open_database(database.model_copy(update={"database_pool_size": 1})) as pool:
-        store = History(pool)
-        yield lambda: housekeep(store, days=history.history_days)
 
 
 @contextmanager
@@ -394,7 +456,7 @@ def _open_qpay(settings: QPaySettings, *, redis: RedisSettings) -> QPayGateway:
 def _not_ready(database: DatabaseSettings, core: _Core) -> dict[str, str]:
     reasons: dict[str, str] = {}
     try:
-        require_schema(database.database_url, qpay_env=database.qpay_env, newer_will_do=True)
+        require_schema(database.database_url, qpay_env=database.qpay_env)
     except SchemaError as error:
         reasons["schema"] = str(error)
     except psycopg.Error as error:

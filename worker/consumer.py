@@ -3,6 +3,7 @@
 import structlog
 from dramatiq import Broker, Worker
 
+from worker.held import Held
 from worker.stopping import stop_event
 
 log = structlog.get_logger()
@@ -11,11 +12,11 @@ POLL_MS = 500
 """How often an idle thread looks up."""
 
 SHUTDOWN_MS = 15_000
-"""A stop waits this long for checks at hand: longer than a check may take. What is not finished is claimed again."""
+"""A stop waits this long for what is at hand: longer than a check may take. What has not ended then is let go."""
 
 
-def consume(broker: Broker, *, threads: int) -> None:
-    """Work in `threads` threads until SIGTERM or SIGINT, then finish what is at hand.
+def consume(broker: Broker, *, threads: int, held: Held) -> None:
+    """Work in `threads` threads until SIGTERM or SIGINT, then finish what is at hand, or let it go after a while.
 
     One process: more are more of this process, so that nothing is left running when one is killed.
     """
@@ -26,4 +27,4 @@ def consume(broker: Broker, *, threads: int) -> None:
     told_to_stop.wait()
     log.info("worker.stopping")
     worker.stop(timeout=SHUTDOWN_MS)
-    log.info("worker.stopped")
+    log.info("worker.stopped", let_go=held.release_all())

@@ -114,7 +114,7 @@ class Issue:
                 raise GatewayOutcomeUnknownError("the answer came after the create was given up")
             log.info("pay_link.issued", generation=intent.generation, amount=str(intent.amount.amount))
             if opened.check_requested:
-                self._ring(intent.id, 0.0)
+                self._ring(gateway, intent.id, 0.0)
 
     def _write_failure(self, intent: Intent, error: GatewayError) -> None:
         """Free the way for a next create where this one certainly made nothing; else leave it until its deadline."""

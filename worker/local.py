@@ -131,6 +131,7 @@ def running_stack(
             "QPAY_PASSWORD": stack_secrets.qpay_password,
             "QPAY_INVOICE_CODE": "TEST_INVOICE",
             "QPAY_ALLOW_PARTIAL": "true",
+            "START_WITHIN_S": "0",  # the servers are up; when they are not, this process has died and all is over
         }
         tell("Migrating the database")
         start = _Starter(home, env=env, logs=logs)

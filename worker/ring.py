@@ -11,35 +11,40 @@ from adapters.redis.doorbell import CLOSE_ACTOR, Doorbell, DoorbellError
 
 log = structlog.get_logger()
 
-Ring = Callable[[UUID, float], None]
-"""Wakes a worker for a gateway invoice, in so many seconds, as well as it can: never raises."""
+Ring = Callable[[str, UUID, float], None]
+"""Wakes a worker for a gateway's QR, in so many seconds, as well as it can: never raises."""
 
 PAGE = 500
 """Rung in one statement: large enough to catch up quickly, small enough to hold its locks for milliseconds."""
 
-WAITING_MAX = 10_000
-"""No more is rung while so many messages wait: without workers they would pile up in Redis, all saying the same."""
+WAITING_MAX = 2_000
+"""No more of a gateway is rung while so many of its messages wait: a thousand a second at most, and without workers
+they would pile up in Redis, all saying the same."""
 
 
 def ring_due(check_requests: CheckRequests, gateway_invoices: GatewayInvoices, doorbell: Doorbell) -> int:
     """Ring for checks that are due and QRs that are to be closed, and return how many checks that was.
 
-    Nothing is rung while workers have enough to do.
+    Gateways take turns, page by page, and each has a queue of its own: however much is due at one, the others are rung
+    as if it were not there. Of one whose workers have enough to do nothing is rung.
 
     Raises:
         DoorbellError: Redis did not take a message; what was not rung is due again in seconds.
 
     """
     rung = 0
-    pages = max(0, WAITING_MAX - doorbell.waiting()) // PAGE
-    if pages:
-        doorbell.ring(gateway_invoices.take_closing(page=PAGE), actor=CLOSE_ACTOR)
-    for _ in range(pages):
-        due = check_requests.ring_due(page=PAGE)
-        doorbell.ring(due)
-        rung += len(due)
-        if len(due) < PAGE:
-            break
+    turns: dict[str, int] = {}
+    for gateway in gateway_invoices.gateways():
+        check_requests.mend_waits(gateway, page=PAGE)
+        turns[gateway] = max(0, WAITING_MAX - doorbell.waiting(gateway)) // PAGE
+        if turns[gateway]:
+            doorbell.ring(gateway_invoices.take_closing(gateway, page=PAGE), gateway=gateway, actor=CLOSE_ACTOR)
+    while turns := {gateway: left for gateway, left in turns.items() if left}:
+        for gateway in turns:
+            due = check_requests.ring_due(gateway, page=PAGE)
+            doorbell.ring(due, gateway=gateway)
+            rung += len(due)
+            turns[gateway] = turns[gateway] - 1 if len(due) == PAGE else 0
     if rung:
         log.info("ring.due", count=rung)
     return rung
@@ -48,9 +53,9 @@ def ring_due(check_requests: CheckRequests, gateway_invoices: GatewayInvoices, d
 def ring_quietly(doorbell: Doorbell) -> Ring:
     """Return a bell whose silence is only logged: what is due is in PostgreSQL, and is rung again from there."""
 
-    def ring(gateway_invoice_id: UUID, wait_s: float) -> None:
+    def ring(gateway: str, gateway_invoice_id: UUID, wait_s: float) -> None:
         try:
-            doorbell.ring([gateway_invoice_id], wait_s=wait_s)
+            doorbell.ring([gateway_invoice_id], gateway=gateway, wait_s=wait_s)
         except DoorbellError as error:
             log.warning("doorbell.silent", reason=str(error), consequence="the scheduler rings when Redis is back")
 

@@ -1,6 +1,7 @@
-"""The scheduler process: rings for what is due, seals events, removes old history. Any number may run."""
+"""The scheduler process: a clock that ticks. It wakes workers for what is due, and does nothing else itself."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import timedelta
 
 import psycopg
 import structlog
@@ -13,55 +14,53 @@ from worker.stopping import stop_event
 
 log = structlog.get_logger()
 
-RING_EVERY_S = 2
-HOUSEKEEP_EVERY_H = 24
+TICK_EVERY_S = 2
+"""What is due waits for a ring no longer than this."""
 
 
-def schedule(
-    ring: Callable[[], int],
-    *,
-    seal: Callable[[], int] | None,
-    seal_every_s: float,
-    housekeep: Callable[[], object],
-) -> None:
-    """Ring every `RING_EVERY_S`, seal every `seal_every_s`, keep house daily, until SIGTERM or SIGINT.
+def schedule(ticks: Mapping[str, Callable[[], int]]) -> None:
+    """Call each of these every `TICK_EVERY_S` until SIGTERM or SIGINT.
 
-    Each is a job of its own: neither waits for the other, and a tick that fails is logged and the next one comes.
+    None waits for another. One that fails is logged, and called again at the next tick; ticks that could not come in
+    time are one tick, not many. Nothing here knows which periods there are: that is in PostgreSQL, so any number of
+    these processes may run, and one that was asleep has missed nothing.
     """
     told_to_stop = stop_event()
     scheduler = BackgroundScheduler(timezone="UTC")
-    # One tick at a time; ticks that could not run in time are one tick, not many.
-    scheduler.add_job(_survive("ring", ring), "interval", seconds=RING_EVERY_S, max_instances=1, coalesce=True)
-    if seal is None:
-        log.warning(
-            "seal.off", reason="SEAL_SECRET is not set", consequence="nobody can tell when an event was changed"
+    for name, tick in ticks.items():
+        scheduler.add_job(
+            _survive(name, tick),
+            "interval",
+            seconds=TICK_EVERY_S,
+            max_instances=1,
+            coalesce=True,
+            misfire_grace_time=None,
         )
-    else:
-        scheduler.add_job(_survive("seal", seal), "interval", seconds=seal_every_s, max_instances=1, coalesce=True)
-    # At the start as well: a scheduler that is started anew every day would never come to it.
-    scheduler.add_job(
-        _survive("housekeeping", housekeep),
-        "interval",
-        hours=HOUSEKEEP_EVERY_H,
-        next_run_time=utc_now(),
-        max_instances=1,
-        coalesce=True,
-    )
     scheduler.start()
-    log.info("scheduler.started", ring_every_s=RING_EVERY_S, seal_every_s=seal_every_s if seal else None)
-    told_to_stop.wait()
+    log.info("scheduler.started", tick_every_s=TICK_EVERY_S)
+    while not told_to_stop.wait(TICK_EVERY_S):
+        heed_the_clock(scheduler)
     log.info("scheduler.stopping")
     scheduler.shutdown(wait=True)
     log.info("scheduler.stopped")
 
 
-def _survive(job: str, work: Callable[[], object]) -> Callable[[], None]:
-    failed = f"{job}.failed"
+def heed_the_clock(scheduler: BackgroundScheduler) -> None:
+    """Bring forward ticks that a clock has put off which was set back since: APScheduler goes by the time of day."""
+    now = utc_now()
+    for job in scheduler.get_jobs():
+        if job.next_run_time > now + timedelta(seconds=2 * TICK_EVERY_S):
+            log.warning("scheduler.clock_went_back", put_off_until=job.next_run_time.isoformat())
+            job.modify(next_run_time=now)
 
-    def tick() -> None:
+
+def _survive(name: str, tick: Callable[[], int]) -> Callable[[], None]:
+    failed = f"{name}.failed"
+
+    def survive() -> None:
         try:
-            work()
+            tick()
         except (DoorbellError, PoolTimeout, psycopg.Error) as error:
             log.warning(failed, error=type(error).__name__, reason=str(error).strip())
 
-    return tick
+    return survive

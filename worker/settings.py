@@ -157,6 +157,12 @@ class DatabaseSettings(_Settings):
     qpay_env: Literal["sandbox", "production"] = "sandbox"
 
 
+class StartSettings(_Settings):
+    """How long a process waits for its servers when it starts."""
+
+    start_within_s: Annotated[float, Field(ge=0, le=3_600)] = 30.0
+
+
 class RedisSettings(_Settings):
     """Where the doorbell hangs."""
 
@@ -169,6 +175,7 @@ class CheckSettings(_Settings):
     check_spacing_s: Positive = 2.0
     retry_base_s: Positive = 2.0
     retry_max_s: Positive = 600.0
+    retry_limit: Annotated[int, Field(ge=10, le=100_000)] = 600
 
 
 class QPaySettings(_Settings):

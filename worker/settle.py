@@ -15,12 +15,11 @@ from adapters.postgres.check_requests import CheckRequests, ClaimedCheck
 from adapters.postgres.history import History
 from adapters.postgres.ledger import Appended, Ledger
 from adapters.postgres.recorded import About, nothing_paid
-from domain.check_request import retry_delay_s
+from domain.check_request import retry_delay_or_park
 from domain.gateway import (
     CheckAnswer,
-    GatewayBusyError,
     GatewayError,
-    GatewayOutcomeUnknownError,
+    GatewayRefusedError,
     PaymentGateway,
     PaymentRow,
     RowStatus,
@@ -28,6 +27,7 @@ from domain.gateway import (
 )
 from domain.reconciler import CheckedInvoice, reconcile
 from worker.clock import Clock
+from worker.held import Held
 from worker.ring import Ring
 
 log = structlog.get_logger()
@@ -57,6 +57,8 @@ class Settle:
         clock: Clock,
         retry_base_s: float,
         retry_max_s: float,
+        retry_limit: int,
+        held: Held,
     ) -> None:
         self._gateways = gateways
         self._check_requests = check_requests
@@ -66,18 +68,27 @@ class Settle:
         self._clock = clock
         self._retry_base_s = retry_base_s
         self._retry_max_s = retry_max_s
+        self._retry_limit = retry_limit
+        self._held = held
 
     def __call__(self, gateway_invoice_id: UUID) -> Settled:
         """Check one gateway invoice if a check of it is due and free.
 
-        Killed anywhere, or failed at the database, the lease runs out and somebody is woken again; what was appended
-        is found there and appended no second time.
+        What fails is tried again, later and later, and parked when it failed too often. Killed anywhere, the lease
+        runs out and somebody is woken again; what was appended is found there and appended no second time.
+
+        Raises:
+            Exception: whatever broke our part of it; it counts as a failure and is the caller's to tell.
+
         """
         check = self._check_requests.claim(gateway_invoice_id, lease_token=uuid4())
         if check is None:
             return Settled.NOT_DUE
-        with structlog.contextvars.bound_contextvars(
-            invoice=check.invoice_id, gateway_invoice=str(check.gateway_invoice_id), gateway=check.gateway
+        with (
+            structlog.contextvars.bound_contextvars(
+                invoice=check.invoice_id, gateway_invoice=str(check.gateway_invoice_id), gateway=check.gateway
+            ),
+            self._held.holding(lambda: self._check_requests.release(check)),
         ):
             log.info("check.started", source=check.source, attempt=check.attempts)
             asked_at_s = time.monotonic()
@@ -86,7 +97,12 @@ class Settle:
             except GatewayError as error:
                 self._fail(check, error, duration_ms=_ms_since(asked_at_s))
                 return Settled.FAILED
-            self._append(check, answer, duration_ms=_ms_since(asked_at_s))
+            duration_ms = _ms_since(asked_at_s)
+            try:
+                self._append(check, answer, duration_ms=duration_ms)
+            except Exception as error:
+                self._give_back(check, error, duration_ms=duration_ms)
+                raise
             return Settled.CHECKED
 
     def _append(self, check: ClaimedCheck, answer: CheckAnswer, *, duration_ms: int) -> None:
@@ -117,7 +133,7 @@ class Settle:
         )
         _tell(appended, rows=len(answer.rows))
         if appended.ring_in_s is not None:
-            self._ring(check.gateway_invoice_id, appended.ring_in_s)
+            self._ring(check.gateway, check.gateway_invoice_id, appended.ring_in_s)
         _remember(
             lambda: self._history.record_answer(
                 check,
@@ -129,19 +145,32 @@ class Settle:
             )
         )
 
-    def _fail(self, check: ClaimedCheck, error: GatewayError, *, duration_ms: int) -> None:
-        asked_s = error.retry_after_s if isinstance(error, GatewayBusyError | GatewayOutcomeUnknownError) else None
-        delay_s = retry_delay_s(
+    def _fail(self, check: ClaimedCheck, error: Exception, *, duration_ms: int) -> None:
+        delay_s = retry_delay_or_park(
             check.attempts,
+            final=isinstance(error, GatewayRefusedError) and error.final,
+            limit=self._retry_limit,
             base_s=self._retry_base_s,
             max_s=self._retry_max_s,
             chance=random.random(),  # noqa: S311 - spreads retries, guards nothing
-            retry_after_s=asked_s,
+            retry_after_s=getattr(error, "retry_after_s", None),
         )
-        said = f"{type(error).__name__}: {error.message}"
-        self._check_requests.fail(check, delay_s=delay_s, error=said)
-        log.warning("check.failed", error=type(error).__name__, message=error.message, retry_in_s=round(delay_s, 1))
-        _remember(lambda: self._history.record_failure(check, duration_ms=duration_ms, error=said))
+        reason = f"{type(error).__name__}: {error.message if isinstance(error, GatewayError) else 'see the log'}"
+        if delay_s is None:
+            code = error.code if isinstance(error, GatewayRefusedError) else None
+            self._check_requests.park(check, code=code, reason=reason)
+            log.error("check.parked", code=code, reason=reason, attempts=check.attempts)
+        else:
+            self._check_requests.fail(check, delay_s=delay_s, error=reason)
+            log.warning("check.failed", reason=reason, retry_in_s=round(delay_s, 1))
+        _remember(lambda: self._history.record_failure(check, duration_ms=duration_ms, error=reason))
+
+    def _give_back(self, check: ClaimedCheck, error: Exception, *, duration_ms: int) -> None:
+        """Free the check that we could not write down, so that nobody takes its holder for dead; as well as we can."""
+        try:
+            self._fail(check, error, duration_ms=duration_ms)
+        except psycopg.Error:
+            log.warning("check.not_given_back", consequence="its lease runs out by itself")
 
 
 def _remember(write: Callable[[], None]) -> None:

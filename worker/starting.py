@@ -1,9 +1,11 @@
-"""Why a process cannot start: what is wrong with its servers, in one line, without a password."""
+"""Why a process cannot start yet, or at all: what is wrong with its servers, in one line, without a password."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import psycopg
+import structlog
 
 from adapters.postgres.connection import address_of
 from adapters.postgres.schema import SchemaError
@@ -12,6 +14,12 @@ from worker.settings import DatabaseSettings, SettingsError
 DATABASE_URL_FORM = (
     "it should be postgresql://user:password@host:5432/database, with @ : / % in a password written as %40 %3A %2F %25"
 )
+
+
+WAIT_LOOK_EVERY_S = 0.5
+WAIT_TELL_EVERY_S = 5.0
+
+log = structlog.get_logger()
 
 
 class StartError(Exception):
@@ -40,3 +48,26 @@ def database_reported(settings: DatabaseSettings) -> Iterator[None]:
     except psycopg.OperationalError as error:
         reason = str(error).strip().splitlines()[0].removeprefix("connection failed: ")
         raise StartError(f"PostgreSQL at {address} (DATABASE_URL) cannot be reached: {reason}") from None
+
+
+def await_up(probe: Callable[[], None], *, until: float) -> None:
+    """Wait for a server until `until`, by the monotonic clock, and tell again and again what is waited for.
+
+    Raises:
+        StartError: what the probe said last.
+
+    """
+    told = float("-inf")
+    while True:
+        try:
+            probe()
+        except StartError as error:
+            now = time.monotonic()
+            if now >= until:
+                raise
+            if now >= told + WAIT_TELL_EVERY_S:
+                log.warning("start.waits", reason=str(error), gives_up_in_s=round(until - now))
+                told = now
+            time.sleep(min(WAIT_LOOK_EVERY_S, max(0.0, until - now)))
+        else:
+            return

@@ -5,12 +5,27 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from uuid import UUID
 
+import structlog
+
 from adapters.postgres.connection import Pool
 from adapters.postgres.queries import load_queries
-from domain.check_request import DOUBT_S, LEASE_S, RECHECK_AFTER_S, RING_AGAIN_S
+from domain.check_request import (
+    DEATHS_MAX,
+    DOUBT_S,
+    LEASE_S,
+    PARKED_LOOK_S,
+    RECHECK_AFTER_S,
+    RING_AGAIN_S,
+    UNFAILED_WAIT_MAX_S,
+)
 from domain.payment_event import Source
 
 _queries = load_queries("check_requests")
+
+log = structlog.get_logger()
+
+CODE_MAX_CHARS = 100
+REASON_MAX_CHARS = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +102,7 @@ class CheckRequests:
     ) -> Requested | None:
         """Ask for one more check; None when there is no such gateway invoice. One that a callback asks for is counted.
 
+        One that is parked remembers it, and is looked at once when it has been parked for `PARKED_LOOK_S`.
         `awaited_payment_id` is what a callback named: a reason to look again later if the gateway does not show it.
         """
         with self._pool.connection() as connection:
@@ -97,13 +113,15 @@ class CheckRequests:
                 awaited_payment_id=awaited_payment_id,
                 spacing_s=self._spacing_s,
                 ring_again_s=RING_AGAIN_S,
+                parked_look_s=PARKED_LOOK_S,
             )
         return Requested(**row) if row else None
 
     def claim(self, gateway_invoice_id: UUID, *, lease_token: UUID) -> ClaimedCheck | None:
         """Take the check if it is due and free; None when it is not. The lease is `LEASE_S` long.
 
-        That it began is in the history from then on, whatever becomes of its holder.
+        That it began is in the history from then on, whatever becomes of its holder. One over
+        which `DEATHS_MAX` holders in a row have died is parked instead.
         """
         with self._pool.connection() as connection:
             row = _queries.claim_check(
@@ -113,8 +131,12 @@ class CheckRequests:
                 lease_s=LEASE_S,
                 retry_base_s=self._retry_base_s,
                 retry_max_s=self._retry_max_s,
+                deaths_max=DEATHS_MAX,
             )
         if row is None:
+            return None
+        if row["parked"]:
+            log.error("check.parked", invoice=row["invoice_id"], gateway_invoice=str(row["id"]), reason="workers died")
             return None
         return ClaimedCheck(
             gateway_invoice_id=row["id"],
@@ -148,7 +170,39 @@ class CheckRequests:
             )
         return written == 1
 
-    def ring_due(self, *, page: int) -> list[UUID]:
-        """Return up to `page` gateway invoices whose check is due and which nobody was woken for of late."""
+    def release(self, check: ClaimedCheck) -> bool:
+        """Let another make the check at once, as if it had not been begun; False when the lease was not its own."""
         with self._pool.connection() as connection:
-            return [row["id"] for row in _queries.ring_due(connection, page=page, ring_again_s=RING_AGAIN_S)]
+            written: int = _queries.release_check(
+                connection, id=check.gateway_invoice_id, lease_token=check.lease_token
+            )
+        return written == 1
+
+    def park(self, check: ClaimedCheck, *, code: str | None, reason: str) -> bool:
+        """Write that the check failed too often; False when the lease was not its own. `code` is the gateway's."""
+        with self._pool.connection() as connection:
+            written: int = _queries.park_check(
+                connection,
+                id=check.gateway_invoice_id,
+                lease_token=check.lease_token,
+                code=None if code is None else code[:CODE_MAX_CHARS],
+                reason=reason[:REASON_MAX_CHARS],
+            )
+        return written == 1
+
+    def ring_due(self, gateway: str, *, page: int) -> list[UUID]:
+        """Return up to `page` of a gateway's QRs whose check is due and which nobody was woken for of late.
+
+        The longest overdue come first; those that another scheduler looks at are left to it.
+        """
+        with self._pool.connection() as connection:
+            rows = _queries.ring_due(connection, gateway=gateway, page=page, ring_again_s=RING_AGAIN_S)
+            return [row["id"] for row in rows]
+
+    def mend_waits(self, gateway: str, *, page: int) -> int:
+        """Let up to `page` QRs be due whose wait a clock wrote that has been set back since; return how many."""
+        with self._pool.connection() as connection:
+            mended: int = _queries.mend_waits(
+                connection, gateway=gateway, wait_max_s=UNFAILED_WAIT_MAX_S, lease_s=LEASE_S, page=page
+            )
+        return mended

@@ -65,6 +65,16 @@ def open_pool(database_url: str, *, size: int) -> Pool:
     )
 
 
+def reach(database_url: str) -> None:
+    """Connect, and no more.
+
+    Raises:
+        psycopg.OperationalError: the server cannot be reached, or does not take connections yet.
+
+    """
+    psycopg.connect(database_url, connect_timeout=CONNECT_TIMEOUT_S).close()
+
+
 def address_of(database_url: str) -> str:
     """Return `host:port/database` of a URL, without user or password, for people to read.
 

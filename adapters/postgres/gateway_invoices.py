@@ -35,6 +35,9 @@ CLOSE_AGAIN_S = 15.0
 CLOSE_AGAIN_MAX_S = 3_600.0
 """A gateway that will not close a QR is asked about once an hour: each try costs a cancel, and maybe a check."""
 
+CODE_MAX_CHARS = 100
+REASON_MAX_CHARS = 500
+
 GIVEN_UP = "GIVEN_UP"
 """The failure code of a create whose outcome nobody learnt."""
 
@@ -161,11 +164,35 @@ class GatewayInvoices:
         with self._pool.connection() as connection:
             _queries.mark_kept(connection, id=gateway_invoice_id)
 
-    def take_closing(self, *, page: int) -> list[UUID]:
-        """Return up to `page` closing QRs that are to be tried now; each is due again only later and later."""
+    def gateways(self) -> list[str]:
+        """Return the gateways at which there are QRs."""
         with self._pool.connection() as connection:
-            rows = _queries.take_closing(connection, page=page, base_s=CLOSE_AGAIN_S, max_s=CLOSE_AGAIN_MAX_S)
+            return [row["gateway"] for row in _queries.gateways(connection)]
+
+    def take_closing(self, gateway: str, *, page: int) -> list[UUID]:
+        """Return up to `page` closing QRs of a gateway that are to be tried now; each is due again later and later."""
+        with self._pool.connection() as connection:
+            rows = _queries.take_closing(
+                connection, gateway=gateway, page=page, base_s=CLOSE_AGAIN_S, max_s=CLOSE_AGAIN_MAX_S
+            )
             return [row["id"] for row in rows]
+
+    def is_closing(self, gateway_invoice_id: UUID) -> bool:
+        """Tell whether workers are to close a QR: it is closing, and not parked."""
+        with self._pool.connection() as connection:
+            return bool(_queries.is_closing(connection, id=gateway_invoice_id))
+
+    def note_close_failure(self, gateway_invoice_id: UUID, *, code: str | None, reason: str, tries: int) -> bool:
+        """Write that a worker failed to close a QR, and park it after `tries` failures; True when it is parked now."""
+        with self._pool.connection() as connection:
+            parked: bool | None = _queries.note_close_failure(
+                connection,
+                id=gateway_invoice_id,
+                code=None if code is None else code[:CODE_MAX_CHARS],
+                reason=reason[:REASON_MAX_CHARS],
+                tries=tries,
+            )
+        return bool(parked)
 
     def read_paid(self, gateway_invoice_id: UUID) -> PaidGatewayInvoice:
         """Read what has been paid on a QR and what its invoice still lacks."""

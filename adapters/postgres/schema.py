@@ -56,10 +56,11 @@ def migrate(database_url: str, *, qpay_env: str) -> list[str]:
     return applied
 
 
-def require_schema(database_url: str, *, qpay_env: str, newer_will_do: bool = False) -> None:
-    """Check that the database is at this version and of this environment.
+def require_schema(database_url: str, *, qpay_env: str) -> None:
+    """Check that the database is one that this version can work on, and of this environment.
 
-    `newer_will_do` is for a process that runs already: within a release migrations only add.
+    One that later versions have migrated will do as long as they only added: during a deploy processes of both
+    versions run, and those of the older one may be started again. `installation.compatible_since` tells.
 
     Raises:
         SchemaError: it is not; the message names what to run.
@@ -73,9 +74,10 @@ def require_schema(database_url: str, *, qpay_env: str, newer_will_do: bool = Fa
         applied = {row[0] for row in _queries.applied_migrations(connection)}
         if wanted - applied:
             raise SchemaError(f"the database lacks migration {min(wanted - applied)}. Run: tootsoo migrate")
-        if applied - wanted and not newer_will_do:
+        since = _queries.compatible_since(connection)
+        if since is not None and since not in wanted:
             raise SchemaError(
-                f"the database is ahead of this version: it has migration {max(applied - wanted)}. "
+                f"the database is ahead of this version: migration {since} took away what this version needs. "
                 "Install the version of Tootsoo that migrated it"
             )
         _require_stamp(connection, qpay_env)

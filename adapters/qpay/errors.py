@@ -24,6 +24,9 @@ VALIDATION = "VALIDATION"
 RETRY_AFTER_MAX_S = 86_400.0
 """Counts a day: who asks for more has sent nonsense, and a person should look before that."""
 
+FINAL_CODES = frozenset({"INVOICE_NOTFOUND"})
+"""QPay does not know what was asked about. Other refusals may be about the account, or something on the way."""
+
 UNAUTHORISED = 401
 TOO_MANY = 429
 _REDACTED = "[hidden]"
@@ -63,7 +66,8 @@ def error_from(answer: Answer) -> GatewayError:
         case status if status == TOO_MANY:
             return GatewayBusyError(message, retry_after_s=answer.retry_after_s)
         case status if 400 <= status <= 499:  # noqa: PLR2004 - the bounds of a status class
-            return GatewayRefusedError(visible(code, secrets=answer.secrets, max_chars=CODE_MAX_CHARS), message)
+            shown = visible(code, secrets=answer.secrets, max_chars=CODE_MAX_CHARS)
+            return GatewayRefusedError(shown, message, final=code in FINAL_CODES)
         case status if 500 <= status <= 599:  # noqa: PLR2004 - the bounds of a status class
             return GatewayOutcomeUnknownError(message, retry_after_s=answer.retry_after_s)
         case status:

@@ -11,16 +11,24 @@ from dramatiq.brokers.redis import RedisBroker
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-SETTLE_QUEUE = "settle"
 SETTLE_ACTOR = "settle"
 CLOSE_ACTOR = "close"
-"""Both take their messages from the one queue, and mean a gateway invoice."""
+"""Both take their messages from their gateway's queue, and mean a gateway invoice."""
+
+JOB_QUEUE = "jobs"
+JOB_ACTOR = "job"
+"""Its messages mean a run of the schedule. A queue of their own: checks that pile up do not hold them up."""
 
 HEARTBEAT_TIMEOUT_MS = 5_000
 """After this a killed worker's messages are given to others (measured with dramatiq 2.2: 5.0 to 5.7 s)."""
 
 _MAINTENANCE_CHANCE = 1_000_000
 """Per million commands: look for dead workers at each of them, else messages of the dead wait for minutes."""
+
+
+def queue_of(gateway: str) -> str:
+    """Return the queue of a gateway's messages: each has its own, so that none waits behind another's."""
+    return f"settle-{gateway}"
 
 
 class DoorbellError(Exception):
@@ -38,15 +46,13 @@ def open_broker(redis_url: str, *, timeout_s: float) -> RedisBroker:
         socket_connect_timeout=timeout_s,
         retry=Retry(NoBackoff(), 0),
     )
-    broker = RedisBroker(  # type: ignore[no-untyped-call]  # dramatiq's brokers carry no types
+    return RedisBroker(  # type: ignore[no-untyped-call]  # dramatiq's brokers carry no types
         client=client,
         namespace="tootsoo",
         middleware=[],
         heartbeat_timeout=HEARTBEAT_TIMEOUT_MS,
         maintenance_chance=_MAINTENANCE_CHANCE,
     )
-    broker.declare_queue(SETTLE_QUEUE)
-    return broker
 
 
 def address_of(redis_url: str) -> str:
@@ -61,35 +67,37 @@ class Doorbell:
     def __init__(self, broker: RedisBroker) -> None:
         self._broker = broker
 
-    def ring(self, gateway_invoice_ids: Iterable[UUID], *, actor: str = SETTLE_ACTOR, wait_s: float = 0.0) -> None:
-        """Wake a worker, in `wait_s`, for each of these gateway invoices.
+    def ring(
+        self, gateway_invoice_ids: Iterable[UUID], *, gateway: str, actor: str = SETTLE_ACTOR, wait_s: float = 0.0
+    ) -> None:
+        """Wake a worker, in `wait_s`, for each of these gateway invoices of one gateway.
 
         Raises:
             DoorbellError: Redis did not take a message.
 
         """
         for gateway_invoice_id in gateway_invoice_ids:
-            message: Message[None] = Message(
-                queue_name=SETTLE_QUEUE,
-                actor_name=actor,
-                args=(str(gateway_invoice_id),),
-                kwargs={},
-                options={},
-            )
-            try:
-                self._broker.enqueue(message, delay=ceil(wait_s * 1000) or None)
-            except (redis.RedisError, OSError) as error:
-                raise DoorbellError(f"Redis did not take a message: {type(error).__name__}") from error
+            self._send(queue_of(gateway), actor, str(gateway_invoice_id), wait_s=wait_s)
 
-    def waiting(self) -> int:
-        """Count the messages that no worker has finished yet.
+    def ring_runs(self, run_ids: Iterable[int]) -> None:
+        """Wake a worker for each of these runs of the schedule.
+
+        Raises:
+            DoorbellError: Redis did not take a message.
+
+        """
+        for run_id in run_ids:
+            self._send(JOB_QUEUE, JOB_ACTOR, str(run_id), wait_s=0.0)
+
+    def waiting(self, gateway: str) -> int:
+        """Count a gateway's messages that no worker has finished yet.
 
         Raises:
             DoorbellError: Redis does not answer.
 
         """
         try:
-            return int(self._broker.do_qsize(SETTLE_QUEUE))
+            return int(self._broker.do_qsize(queue_of(gateway)))
         except (redis.RedisError, OSError) as error:
             raise DoorbellError(f"Redis does not answer: {type(error).__name__}") from error
 
@@ -104,3 +112,10 @@ class Doorbell:
             self._broker.client.ping()
         except (redis.RedisError, OSError) as error:
             raise DoorbellError(f"Redis does not answer: {type(error).__name__}") from error
+
+    def _send(self, queue: str, actor: str, argument: str, *, wait_s: float) -> None:
+        message: Message[None] = Message(queue_name=queue, actor_name=actor, args=(argument,), kwargs={}, options={})
+        try:
+            self._broker.enqueue(message, delay=ceil(wait_s * 1000) or None)
+        except (redis.RedisError, OSError) as error:
+            raise DoorbellError(f"Redis did not take a message: {type(error).__name__}") from error

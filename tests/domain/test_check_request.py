@@ -1,9 +1,10 @@
 """Back-off waits longer each time, never longer than it may, and never shorter than was asked for."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.check_request import retry_delay_s
+from domain.check_request import retry_delay_or_park, retry_delay_s
 
 attempts = st.integers(1, 10_000)
 chances = st.floats(0, 1, exclude_max=True)
@@ -26,3 +27,31 @@ def test_delays_double_up_to_the_longest() -> None:
     delays_s = [retry_delay_s(attempt, base_s=2, max_s=60, chance=0.0) for attempt in range(1, 8)]
 
     assert delays_s == [2, 4, 8, 16, 32, 60, 60]
+
+
+@pytest.mark.parametrize(
+    ("attempts", "final", "parks"),
+    [
+        (1, False, False),
+        (599, False, False),
+        (600, False, True),
+        (11, True, False),
+        (12, True, True),
+        (601, True, True),
+    ],
+)
+def test_what_failed_too_often_is_parked_and_sooner_where_the_gateway_will_not_change_it(
+    attempts: int, *, final: bool, parks: bool
+) -> None:
+    delay_s = retry_delay_or_park(attempts, final=final, limit=600, base_s=2, max_s=600, chance=0)
+
+    assert (delay_s is None) == parks
+
+
+def test_the_default_limit_is_days() -> None:
+    waits = [
+        retry_delay_or_park(attempts, final=False, limit=600, base_s=2, max_s=600, chance=0.5)
+        for attempts in range(1, 600)
+    ]
+
+    assert 3 * 86_400 < sum(wait or 0 for wait in waits) < 4 * 86_400

@@ -22,7 +22,15 @@ from simulator.world import Switches
 from tests.proxy import Proxy, proxied
 from tests.waiting import wait_until
 from worker.compose import compose_scheduler, compose_web, compose_worker, open_keys
-from worker.settings import CheckSettings, DatabaseSettings, QPaySettings, RedisSettings, WebSettings
+from worker.settings import (
+    CheckSettings,
+    DatabaseSettings,
+    HistorySettings,
+    QPaySettings,
+    RedisSettings,
+    SealSettings,
+    WebSettings,
+)
 from worker.web.app import create_app
 from worker.web.parts import WebParts
 
@@ -99,7 +107,13 @@ def spacing_s() -> float:
 
 
 @pytest.fixture
-def stack(database_url: str, redis_url: str, switches: Switches, spacing_s: float) -> Iterator[Stack]:
+def retry_limit() -> int:
+    """How often in a row a check may fail before it is parked."""
+    return 600
+
+
+@pytest.fixture
+def stack(database_url: str, redis_url: str, switches: Switches, spacing_s: float, retry_limit: int) -> Iterator[Stack]:
     with ExitStack() as undo:
         postgres = undo.enter_context(proxied("127.0.0.1", urlsplit(database_url).port or 0))
         redis = undo.enter_context(proxied("127.0.0.1", urlsplit(redis_url).port or 0))
@@ -110,7 +124,7 @@ def stack(database_url: str, redis_url: str, switches: Switches, spacing_s: floa
         groups = Groups(
             database=DatabaseSettings(database_url=_through(postgres, database_url)),
             redis=RedisSettings(redis_url=_through(redis, redis_url)),
-            checks=CheckSettings(check_spacing_s=spacing_s, retry_base_s=0.2, retry_max_s=1.0),
+            checks=CheckSettings(check_spacing_s=spacing_s, retry_base_s=0.2, retry_max_s=1.0, retry_limit=retry_limit),
             qpay=QPaySettings(
                 qpay_base_url=f"http://127.0.0.1:{gateway.port}",
                 qpay_username=MERCHANT.username,
@@ -141,13 +155,20 @@ def working(stack: Stack) -> Iterator[Callable[[], int]]:
     """A worker that takes messages, and the scheduler's tick, every half second and whenever it is called."""
     groups = stack.groups
     with (
-        compose_worker(database=groups.database, redis=groups.redis, checks=groups.checks, qpay=groups.qpay) as broker,
-        compose_scheduler(database=groups.database, redis=groups.redis, checks=groups.checks) as ring,
+        compose_worker(
+            database=groups.database,
+            redis=groups.redis,
+            checks=groups.checks,
+            qpay=groups.qpay,
+            seals=SealSettings(),
+            history=HistorySettings(),
+        ) as (broker, _),
+        compose_scheduler(database=groups.database, redis=groups.redis, checks=groups.checks, jobs=()) as ticks,
     ):
         worker = dramatiq.Worker(broker, worker_threads=4, worker_timeout=50)
         worker.start()
         try:
-            yield ring
+            yield ticks["ring"]
         finally:
             worker.stop()
 

@@ -29,6 +29,9 @@ COMMANDS = [
     "keys list",
     "keys revoke",
     "replay",
+    "parked list",
+    "parked show",
+    "parked retry",
     "verify",
     "explain",
 ]
@@ -42,6 +45,10 @@ NEEDS_DATABASE = [
     "keys revoke x",
     "replay",
     "verify",
+    "scheduler --list",
+    "parked list",
+    "parked show x",
+    "parked retry --all",
     "verify --head",
     "verify --seals",
     "explain order-1",
@@ -94,8 +101,11 @@ def test_embedded_servers_are_refused_in_production(tmp_path: Path, command: str
 
 
 def test_unreachable_servers_are_named_without_their_password(tmp_path: Path, database_url: str) -> None:
-    postgres = run(tmp_path, "migrate", DATABASE_URL="postgresql://u:s3cret-word@127.0.0.1:1/shop")
-    redis = run(tmp_path, "scheduler", DATABASE_URL=database_url, REDIS_URL="redis://:s3cret-word@127.0.0.1:1/0")
+    at_once = {"START_WITHIN_S": "0"}
+    postgres = run(tmp_path, "migrate", DATABASE_URL="postgresql://u:s3cret-word@127.0.0.1:1/shop", **at_once)
+    redis = run(
+        tmp_path, "scheduler", DATABASE_URL=database_url, REDIS_URL="redis://:s3cret-word@127.0.0.1:1/0", **at_once
+    )
 
     assert (postgres.returncode, redis.returncode) == (1, 1)
     assert "PostgreSQL at 127.0.0.1:1/shop (DATABASE_URL) cannot be reached" in postgres.stderr

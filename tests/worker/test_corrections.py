@@ -45,7 +45,7 @@ def check(stack: Stack) -> None:
     qr = UUID(stack.invoice()["gatewayInvoices"][0]["id"])
     requested = stack.parts.check_requests.request(qr, source=Source.COMMAND)
     assert requested is not None
-    stack.parts.ring(qr, requested.wait_s)
+    stack.parts.ring(requested.gateway, qr, requested.wait_s)
     wait_until(lambda: stack.parts.check_requests.has_served(qr, requested=requested.requested))
 
 

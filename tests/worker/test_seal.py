@@ -1,10 +1,7 @@
 """The scheduler seals what was committed, behind nobody's back, and a command tells what was changed since."""
 
 import json
-import os
-import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,12 +15,11 @@ from adapters.postgres.connection import Pool, open_pool
 from adapters.postgres.seals import Seals
 from domain.seal import SealKey
 from domain.seal_audit import SealProblemKind
-from tests.waiting import wait_until
 from tests.worker.test_cli import run
 from worker import seal as sealing
 from worker.compose import compose_seal
 from worker.seal import Seal, seal_keys
-from worker.settings import DatabaseSettings, SealSettings, SettingsError, load, names_of_settings, secrets_in
+from worker.settings import DatabaseSettings, SealSettings, SettingsError, load, secrets_in
 from worker.verify import PROBLEMS_SHOWN_MAX, PublishedHead, WrongSealSecretError, verify_seals
 
 SECRET = "a seal secret that only tests know"
@@ -361,31 +357,3 @@ def test_without_the_secret_or_with_another_nothing_is_claimed(tmp_path: Path, d
 )
 def test_unclear_options_are_refused(tmp_path: Path, database_url: str, options: str) -> None:
     assert verify(tmp_path, options, database_url).returncode == 2
-
-
-@pytest.mark.parametrize("secret", [SECRET, ""])
-def test_a_scheduler_seals_or_says_once_that_it_does_not(
-    tmp_path: Path, database_url: str, redis_url: str, seals: Seals, secret: str
-) -> None:
-    record(database_url)
-    log = tmp_path / "scheduler.log"
-    env = {name: value for name, value in os.environ.items() if name not in names_of_settings()}
-    env |= {"DATABASE_URL": database_url, "REDIS_URL": redis_url, "SEAL_SECRET": secret, "SEAL_EVERY_S": "1"}
-    with (
-        log.open("wb") as output,
-        subprocess.Popen(
-            [sys.executable, "-m", "worker.cli", "scheduler"], cwd=tmp_path, env=env, stderr=output
-        ) as process,
-    ):
-        try:
-            wait_until(lambda: "scheduler.started" in log.read_text() or process.poll() is not None)
-            if secret:
-                wait_until(lambda: sealed(seals) == [1, 2, 3, 4, 5])
-        finally:
-            process.send_signal(signal.SIGTERM)
-
-    text = log.read_text()
-    assert process.returncode == 0
-    assert text.count("seal.off") == (0 if secret else 1)
-    assert SECRET not in text
-    assert bool(sealed(seals)) == bool(secret)

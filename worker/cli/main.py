@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from worker.cli import corrections, discrepancies, explain, keys, local, processes, replay, verify
+from worker.cli import corrections, discrepancies, explain, keys, local, parked, processes, replay, verify
 from worker.local import LocalError
 from worker.logs import configure_logs
 from worker.settings import SettingsError
@@ -22,6 +22,7 @@ processes.add_to(app)
 corrections.add_to(app)
 app.add_typer(discrepancies.app)
 replay.add_to(app)
+app.add_typer(parked.app)
 verify.add_to(app)
 explain.add_to(app)
 app.add_typer(keys.app)

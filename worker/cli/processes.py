@@ -3,12 +3,13 @@
 import json
 from typing import Annotated
 
+import structlog
 import typer
 
+from worker.cli.schedule import jobs_of_settings, show_schedule
 from worker.compose import (
-    compose_housekeeping,
+    await_servers,
     compose_scheduler,
-    compose_seal,
     compose_web,
     compose_worker,
     migrate_database,
@@ -26,12 +27,15 @@ from worker.settings import (
     RedisSettings,
     SealSettings,
     SimulatorSettings,
+    StartSettings,
     WebSettings,
     WorkerSettings,
     load,
     secrets_in,
 )
 from worker.web.server import serve
+
+log = structlog.get_logger()
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of words.")]
 
@@ -47,7 +51,9 @@ def migrate(as_json: Json = False) -> None:  # noqa: FBT002 - a flag of the comm
 
     Example: tootsoo migrate
     """
-    applied = migrate_database(load(DatabaseSettings))
+    database = load(DatabaseSettings)
+    await_servers(database, within_s=load(StartSettings).start_within_s)
+    applied = migrate_database(database)
     if as_json:
         typer.echo(json.dumps({"applied": applied}))
     else:
@@ -69,40 +75,58 @@ def web(
         load(QPaySettings),
         load(WebSettings),
     )
+    within_s = load(StartSettings).start_within_s
     _start_logs("web", *groups)
     database, redis, checks, qpay, web_settings = groups
+    await_servers(database, redis=redis, within_s=within_s)
     with compose_web(database=database, redis=redis, checks=checks, qpay=qpay, web=web_settings) as parts:
         serve(parts, host=host, port=port)
 
 
 def worker() -> None:
-    """Ask the gateways about what callbacks announced, and record what they answer. Run as many as you like.
+    """Ask the gateways about what callbacks announced, and do the schedule's jobs. Run as many as you like.
 
     Example: tootsoo worker
     """
-    groups = load(DatabaseSettings), load(RedisSettings), load(CheckSettings), load(QPaySettings)
-    threads = load(WorkerSettings).worker_threads
+    groups = load(DatabaseSettings), load(RedisSettings), load(CheckSettings), load(QPaySettings), load(SealSettings)
+    threads, within_s = load(WorkerSettings).worker_threads, load(StartSettings).start_within_s
     _start_logs("worker", *groups)
-    database, redis, checks, qpay = groups
-    with compose_worker(database=database, redis=redis, checks=checks, qpay=qpay) as broker:
-        consume(broker, threads=threads)
-
-
-def scheduler() -> None:
-    """Wake workers for whatever is due, seal events, and remove old history. Run one or more: none disturbs another.
-
-    Example: tootsoo scheduler
-    """
-    groups = load(DatabaseSettings), load(RedisSettings), load(CheckSettings), load(SealSettings)
+    database, redis, checks, qpay, seals = groups
     history = load(HistorySettings)
+    await_servers(database, redis=redis, within_s=within_s)
+    with compose_worker(database=database, redis=redis, checks=checks, qpay=qpay, seals=seals, history=history) as (
+        broker,
+        held,
+    ):
+        consume(broker, threads=threads, held=held)
+
+
+def scheduler(
+    list_jobs: Annotated[bool, typer.Option("--list", help="Show the jobs instead, and run nothing.")] = False,  # noqa: FBT002 - a flag of the command line
+    as_json: Json = False,  # noqa: FBT002 - a flag of the command line
+) -> None:
+    """Wake workers for whatever is due, and for the jobs of the schedule. Any number may run at once.
+
+    With --list: the jobs, their last results and their next runs; exit 1 when the last run of one was given up.
+
+    Example: tootsoo scheduler --list
+    """
+    if list_jobs:
+        show_schedule(as_json=as_json)
+        return
+    if as_json:
+        raise typer.BadParameter("--json goes with --list")
+    groups = load(DatabaseSettings), load(RedisSettings), load(CheckSettings), load(SealSettings)
+    jobs, within_s = jobs_of_settings(), load(StartSettings).start_within_s
     _start_logs("scheduler", *groups)
     database, redis, checks, seals = groups
-    with (
-        compose_scheduler(database=database, redis=redis, checks=checks) as ring,
-        compose_seal(database, seals=seals) as seal,
-        compose_housekeeping(database, history=history) as housekeep,
-    ):
-        schedule(ring, seal=seal, seal_every_s=seals.seal_every_s, housekeep=housekeep)
+    await_servers(database, redis=redis, within_s=within_s)
+    with compose_scheduler(database=database, redis=redis, checks=checks, jobs=jobs) as ticks:
+        if not seals.seal_secret:
+            log.warning(
+                "seal.off", reason="SEAL_SECRET is not set", consequence="nobody can tell when an event was changed"
+            )
+        schedule(ticks)
 
 
 def simulate(

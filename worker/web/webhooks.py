@@ -61,5 +61,5 @@ def _take(token: str, query: dict[str, str], *, parts: WebParts, gateway: str) -
         announced_payment=announced,
     )
     if requested.rings:
-        parts.ring(gateway_invoice_id, requested.wait_s)
+        parts.ring(requested.gateway, gateway_invoice_id, requested.wait_s)
     return QPAY_SUCCESS

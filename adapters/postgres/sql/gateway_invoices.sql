@@ -49,20 +49,39 @@ WHERE id = :id AND state = 'open';
 
 -- name: mark_closed(id, state)!
 -- Write how the closing of a QR ended.
-UPDATE gateway_invoice SET state = :state
+UPDATE gateway_invoice SET state = :state, close_parked_at = NULL
 WHERE id = :id AND state = 'closing';
 
 -- name: mark_kept(id)!
 -- Write that the gateway keeps a QR open, and that it is still right.
-UPDATE gateway_invoice SET state = 'open', kept_open = true
+UPDATE gateway_invoice SET
+    state = 'open', kept_open = true,
+    next_close_at = NULL, close_attempts = 0, close_failures = 0, close_parked_at = NULL
 WHERE id = :id AND state = 'closing';
 
--- name: take_closing(page, base_s, max_s)
--- Take note that up to a page of closing QRs is tried now, and when each may be tried again: later and later.
+-- name: gateways()
+-- Read at which gateways there are QRs, from an index: one look a gateway.
+WITH RECURSIVE found AS (
+    (SELECT gateway FROM gateway_invoice ORDER BY gateway LIMIT 1)
+    UNION ALL
+    SELECT (SELECT g.gateway FROM gateway_invoice AS g WHERE g.gateway > found.gateway ORDER BY g.gateway LIMIT 1)
+    FROM found
+    WHERE found.gateway IS NOT NULL
+)
+SELECT gateway
+FROM found
+WHERE gateway IS NOT NULL;
+
+-- name: take_closing(gateway, page, base_s, max_s)
+-- Take note that up to a page of a gateway's closing QRs is tried now, and when each may be tried again: later and later.
+-- A wait longer than may be was written by a clock that has been set back since.
 WITH due AS (
     SELECT id
     FROM gateway_invoice
-    WHERE state = 'closing' AND (next_close_at IS NULL OR next_close_at <= now())
+    WHERE gateway = :gateway
+        AND state = 'closing'
+        AND close_parked_at IS NULL
+        AND (next_close_at IS NULL OR next_close_at <= now() OR next_close_at > now() + 2 * :max_s * interval '1 second')
     ORDER BY next_close_at NULLS FIRST
     LIMIT :page
     FOR UPDATE SKIP LOCKED
@@ -73,6 +92,22 @@ UPDATE gateway_invoice AS g SET
 FROM due
 WHERE g.id = due.id
 RETURNING g.id;
+
+-- name: is_closing(id)$
+-- Tell whether workers are to close a QR.
+SELECT state = 'closing' AND close_parked_at IS NULL
+FROM gateway_invoice
+WHERE id = :id;
+
+-- name: note_close_failure(id, code, reason, tries)$
+-- Write that a worker failed to close a QR; it is parked when one failed so often. Tells whether it is.
+UPDATE gateway_invoice SET
+    close_failures = close_failures + 1,
+    close_code = :code,
+    close_error = :reason,
+    close_parked_at = CASE WHEN close_failures + 1 >= :tries THEN now() END
+WHERE id = :id AND state = 'closing' AND close_parked_at IS NULL
+RETURNING close_parked_at IS NOT NULL;
 
 -- name: read_paid(id)^
 -- Read what has been paid on a QR, and what is outstanding on its invoice.

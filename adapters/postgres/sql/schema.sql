@@ -59,3 +59,8 @@ FROM tootsoo._yoyo_migration;
 -- Read which environment this database belongs to.
 SELECT qpay_env
 FROM tootsoo.installation;
+
+-- name: compatible_since()$
+-- Read which migration a version must at least know to work on this database; null when any will do.
+SELECT compatible_since
+FROM tootsoo.installation;

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
+from adapters.postgres.check_requests import CheckRequests, ClaimedCheck
 from adapters.postgres.connection import Pool
 from adapters.postgres.gateway_invoices import GatewayInvoices, Intent
 from adapters.postgres.invoices import Invoices, Put
@@ -60,3 +61,11 @@ def append(ledger: Ledger, events: Sequence[PaymentEvent]) -> Appended:
         return Decision(events=tuple(new[key] for key in sorted(new)))
 
     return ledger.append(about, decide, recorded_at=NOON)
+
+
+def finish(pool: Pool, requests: CheckRequests, check: ClaimedCheck, *seen: str) -> float | None:
+    """Write that a check was made and proved nothing; returns in how many seconds a worker should be woken again."""
+    appended = Ledger(pool).append(
+        About(), lambda _: Decision(), recorded_at=NOON, finished=requests.finished(check, seen_payment_ids=seen)
+    )
+    return appended.ring_in_s

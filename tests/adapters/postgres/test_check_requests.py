@@ -16,7 +16,7 @@ from domain.check_request import DOUBT_S, LEASE_S, RECHECK_AFTER_S
 from domain.discrepancy import Discrepancy, DiscrepancyKind
 from domain.payment_event import Source
 from domain.reconciler import Decision
-from tests.adapters.postgres.samples import NOON, open_qr, put, qr_store
+from tests.adapters.postgres.samples import NOON, finish, open_qr, put, qr_store
 
 
 @pytest.fixture
@@ -64,13 +64,6 @@ def claim(requests: CheckRequests, qr: UUID) -> ClaimedCheck:
     check = requests.claim(qr, lease_token=uuid4())
     assert check is not None
     return check
-
-
-def finish(pool: Pool, requests: CheckRequests, check: ClaimedCheck, *seen: str) -> float | None:
-    appended = Ledger(pool).append(
-        About(), lambda _: Decision(), recorded_at=NOON, finished=requests.finished(check, seen_payment_ids=seen)
-    )
-    return appended.ring_in_s
 
 
 def test_a_request_is_claimed_by_one_of_many(requests: CheckRequests, qr: UUID) -> None:
@@ -235,13 +228,13 @@ def test_an_unknown_gateway_invoice_takes_no_request(requests: CheckRequests) ->
 
 def test_the_scheduler_rings_for_what_nobody_was_woken_for(pool: Pool, unspaced: CheckRequests, qr: UUID) -> None:
     ask(unspaced, qr)
-    assert unspaced.ring_due(page=10) == []
+    assert unspaced.ring_due("qpay", page=10) == []
 
     with pool.connection() as connection:
         connection.execute("UPDATE gateway_invoice SET rung_at = now() - interval '1 minute'")
 
-    assert unspaced.ring_due(page=10) == [qr]
-    assert unspaced.ring_due(page=10) == []
+    assert unspaced.ring_due("qpay", page=10) == [qr]
+    assert unspaced.ring_due("qpay", page=10) == []
 
 
 def test_the_scheduler_rings_page_by_page_longest_overdue_first(
@@ -255,7 +248,7 @@ def test_the_scheduler_rings_page_by_page_longest_overdue_first(
     with pool.connection() as connection:
         connection.execute("UPDATE gateway_invoice SET rung_at = NULL")
 
-    pages = [unspaced.ring_due(page=2) for _ in range(4)]
+    pages = [unspaced.ring_due("qpay", page=2) for _ in range(4)]
 
     assert [set(page) for page in pages] == [set(qrs[:2]), set(qrs[2:4]), set(qrs[4:]), set()]
 
@@ -267,9 +260,9 @@ def test_a_check_whose_holder_died_is_rung_again_when_its_lease_is_over(
     claim(unspaced, qr)
     with pool.connection() as connection:
         connection.execute("UPDATE gateway_invoice SET rung_at = now() - interval '1 minute'")
-        assert unspaced.ring_due(page=10) == []
+        assert unspaced.ring_due("qpay", page=10) == []
     _let_the_lease_run_out(pool)
-    assert unspaced.ring_due(page=10) == [qr]
+    assert unspaced.ring_due("qpay", page=10) == [qr]
 
 
 def test_a_check_that_breaks_its_holders_waits_longer_each_time(

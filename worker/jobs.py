@@ -1,0 +1,56 @@
+"""The jobs: what the schedule has done and when, and the work behind each name."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import time
+from zoneinfo import ZoneInfo
+
+from adapters.postgres.history import Removed
+from adapters.postgres.schedule import ScheduleRuns
+from domain.schedule import EVERY_TRIES, NIGHTLY_TRIES, Every, Job, Nightly
+
+SEAL = "seal"
+HOUSEKEEPING = "housekeeping"
+
+HOUSEKEEPING_AT = time(3, 0)
+"""Nobody pays at three in the morning, by TIMEZONE."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What a worker does for a job."""
+
+    do: Callable[[str], str]
+    """Takes the period and says in a few words what it came to. Twice, or two at once, is once."""
+    tries: int
+    """A run that failed so often is given up."""
+
+
+def timetable(*, timezone: str, seal_every_s: float | None) -> tuple[Job, ...]:
+    """Return the jobs of this installation; nothing is sealed where `seal_every_s` is None."""
+    jobs = [Job(name=HOUSEKEEPING, cadence=Nightly(at=HOUSEKEEPING_AT, zone=ZoneInfo(timezone)))]
+    if seal_every_s is not None:
+        jobs.append(Job(name=SEAL, cadence=Every(every_s=seal_every_s)))
+    return tuple(jobs)
+
+
+def works(
+    *, runs: ScheduleRuns, remove_history: Callable[[], Removed], seal: Callable[[], int] | None
+) -> Mapping[str, Work]:
+    """Return what a worker does for each job; without `seal` it says that it cannot."""
+    return {
+        HOUSEKEEPING: Work(do=lambda _: _keep_house(runs, remove_history), tries=NIGHTLY_TRIES),
+        SEAL: Work(do=lambda _: _seal(seal), tries=EVERY_TRIES),
+    }
+
+
+def _keep_house(runs: ScheduleRuns, remove_history: Callable[[], Removed]) -> str:
+    removed = remove_history()
+    old_runs = runs.forget(nightly=[HOUSEKEEPING])
+    return f"removed {removed.checks} old checks, {removed.callbacks} QRs' callbacks, {old_runs} runs"
+
+
+def _seal(seal: Callable[[], int] | None) -> str:
+    if seal is None:
+        raise ValueError("the scheduler has a SEAL_SECRET and this worker has none")
+    return f"{seal()} events sealed"
