@@ -199,6 +199,12 @@ class SealSettings(_Settings):
     seal_every_s: Annotated[float, Field(ge=1, le=3_600)] = 10.0
 
 
+class MetricsSettings(_Settings):
+    """Who may read the metrics."""
+
+    metrics_token: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_secrets)] = ()
+
+
 class WorkerSettings(_Settings):
     """How much a worker does at once."""
 

@@ -1,7 +1,7 @@
 """Settle: ask the gateway about one of its invoices, and append what its answer proves."""
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import TypeGuard
 from uuid import UUID, uuid4
@@ -52,6 +52,7 @@ class Settle:
         clock: Clock,
         retry_base_s: float,
         retry_max_s: float,
+        check_ended: Callable[[ClaimedCheck, GatewayError | None], None] = lambda *_: None,
     ) -> None:
         self._gateways = gateways
         self._check_requests = check_requests
@@ -60,6 +61,7 @@ class Settle:
         self._clock = clock
         self._retry_base_s = retry_base_s
         self._retry_max_s = retry_max_s
+        self._check_ended = check_ended
 
     def __call__(self, gateway_invoice_id: UUID) -> Settled:
         """Check one gateway invoice if a check of it is due and free.
@@ -77,9 +79,11 @@ class Settle:
             try:
                 answer = self._gateways[check.gateway].check(check.external_id)
             except GatewayError as error:
+                self._check_ended(check, error)
                 self._fail(check, error)
                 return Settled.FAILED
             self._append(check, answer)
+            self._check_ended(check, None)
             return Settled.CHECKED
 
     def _append(self, check: ClaimedCheck, answer: CheckAnswer) -> None:

@@ -22,12 +22,13 @@ from simulator.world import Switches
 from tests.proxy import Proxy, proxied
 from tests.waiting import wait_until
 from worker.compose import compose_scheduler, compose_web, compose_worker, open_keys
-from worker.settings import CheckSettings, DatabaseSettings, QPaySettings, RedisSettings, WebSettings
+from worker.settings import CheckSettings, DatabaseSettings, MetricsSettings, QPaySettings, RedisSettings, WebSettings
 from worker.web.app import create_app
 from worker.web.parts import WebParts
 
 MERCHANT = Merchant(username="TEST_MERCHANT", password="simulator-password", invoice_code="TEST_INVOICE")
 WEBHOOK_SECRET = "a webhook secret that only tests know"
+METRICS_TOKEN = "a metrics token that only tests know"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +123,12 @@ def stack(database_url: str, redis_url: str, switches: Switches, spacing_s: floa
         )
         parts = undo.enter_context(
             compose_web(
-                database=groups.database, redis=groups.redis, checks=groups.checks, qpay=groups.qpay, web=groups.web
+                database=groups.database,
+                redis=groups.redis,
+                checks=groups.checks,
+                qpay=groups.qpay,
+                web=groups.web,
+                metrics_settings=MetricsSettings(metrics_token=(SecretStr(METRICS_TOKEN),)),
             )
         )
         undo.enter_context(_served(parts, listener))

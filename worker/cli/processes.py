@@ -15,11 +15,14 @@ from worker.compose import (
 )
 from worker.consumer import consume
 from worker.logs import configure_logs
+from worker.metrics.instruments import Metrics
+from worker.metrics.server import serving_metrics
 from worker.scheduler import schedule
 from worker.settings import (
     CheckSettings,
     CommonSettings,
     DatabaseSettings,
+    MetricsSettings,
     QPaySettings,
     RedisSettings,
     SealSettings,
@@ -31,6 +34,11 @@ from worker.settings import (
 )
 from worker.web.server import serve
 
+MetricsPort = Annotated[
+    int | None,
+    typer.Option(min=0, max=65_535, help="Serve /metrics on this port; 0 takes a free one. Without it, on none."),
+]
+MetricsHost = Annotated[str, typer.Option(help="Address for /metrics; others than this machine's need METRICS_TOKEN.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of words.")]
 
 
@@ -66,39 +74,57 @@ def web(
         load(CheckSettings),
         load(QPaySettings),
         load(WebSettings),
+        load(MetricsSettings),
     )
     _start_logs("web", *groups)
-    database, redis, checks, qpay, web_settings = groups
-    with compose_web(database=database, redis=redis, checks=checks, qpay=qpay, web=web_settings) as parts:
+    database, redis, checks, qpay, web_settings, metrics_settings = groups
+    with compose_web(
+        database=database,
+        redis=redis,
+        checks=checks,
+        qpay=qpay,
+        web=web_settings,
+        metrics_settings=metrics_settings,
+    ) as parts:
         serve(parts, host=host, port=port)
 
 
-def worker() -> None:
+def worker(metrics_port: MetricsPort = None, metrics_host: MetricsHost = "127.0.0.1") -> None:
     """Ask the gateways about what callbacks announced, and record what they answer. Run as many as you like.
 
-    Example: tootsoo worker
+    Example: tootsoo worker --metrics-port 9101
     """
-    groups = load(DatabaseSettings), load(RedisSettings), load(CheckSettings), load(QPaySettings)
+    groups = load(DatabaseSettings), load(RedisSettings), load(CheckSettings), load(QPaySettings), load(MetricsSettings)
     threads = load(WorkerSettings).worker_threads
     _start_logs("worker", *groups)
-    database, redis, checks, qpay = groups
-    with compose_worker(database=database, redis=redis, checks=checks, qpay=qpay) as broker:
+    database, redis, checks, qpay, allowed = groups
+    metrics = Metrics()
+    with (
+        serving_metrics(metrics.registry, host=metrics_host, port=metrics_port, tokens=allowed.metrics_token),
+        compose_worker(database=database, redis=redis, checks=checks, qpay=qpay, metrics=metrics) as broker,
+    ):
         consume(broker, threads=threads)
 
 
-def scheduler() -> None:
+def scheduler(metrics_port: MetricsPort = None, metrics_host: MetricsHost = "127.0.0.1") -> None:
     """Wake workers for whatever is due, and seal events. Run one or more: they do not disturb each other.
 
-    Example: tootsoo scheduler
+    Example: tootsoo scheduler --metrics-port 9102
     """
-    groups = load(DatabaseSettings), load(RedisSettings), load(CheckSettings), load(SealSettings)
+    groups = load(DatabaseSettings), load(RedisSettings), load(CheckSettings), load(SealSettings), load(MetricsSettings)
     _start_logs("scheduler", *groups)
-    database, redis, checks, seals = groups
+    database, redis, checks, seals, allowed = groups
+    metrics = Metrics()
     with (
+        serving_metrics(metrics.registry, host=metrics_host, port=metrics_port, tokens=allowed.metrics_token),
         compose_scheduler(database=database, redis=redis, checks=checks) as ring,
         compose_seal(database, seals=seals) as seal,
     ):
-        schedule(ring, seal=seal, seal_every_s=seals.seal_every_s)
+        schedule(
+            metrics.counting_ticks("ring", ring),
+            seal=metrics.counting_ticks("seal", seal) if seal else None,
+            seal_every_s=seals.seal_every_s,
+        )
 
 
 def simulate(
