@@ -3,10 +3,12 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
@@ -15,6 +17,8 @@ import pytest
 from tests.waiting import wait_until
 from tests.worker.scrape import scrape
 from tests.worker.test_cli import run
+from worker.metrics.instruments import Metrics
+from worker.metrics.server import CONNECTIONS_MAX, REQUEST_S, serving_metrics
 from worker.settings import names_of_settings
 
 TOKEN = "a token of thirty-two characters or more"
@@ -104,3 +108,22 @@ def test_a_taken_metrics_port_is_one_line(tmp_path: Path, settings: dict[str, st
 
     assert (refused.returncode, len(refused.stderr.splitlines())) == (1, 1)
     assert f":{port}" in refused.stderr
+
+
+def test_clients_that_say_nothing_are_cut_off_and_keep_nobody_out_for_long() -> None:
+    with (
+        serving_metrics(Metrics().registry, host="127.0.0.1", port=0, tokens=()) as port,
+        ExitStack() as silent,
+    ):
+        idle = [
+            silent.enter_context(socket.create_connection(("127.0.0.1", port or 0), timeout=2 * REQUEST_S))
+            for _ in range(CONNECTIONS_MAX)
+        ]
+        idle[0].sendall(b"GET /metrics HTTP/1.0\r\n")
+        started_s = time.monotonic()
+
+        ended = [connection.recv(1) for connection in idle]
+
+        assert ended == [b""] * CONNECTIONS_MAX
+        assert time.monotonic() - started_s < REQUEST_S + 3
+        wait_until(lambda: "tootsoo_checks_total" in scrape(f"http://127.0.0.1:{port}/metrics").names())

@@ -1,9 +1,10 @@
 """A small HTTP server for the metrics of processes that serve nothing else: worker and scheduler."""
 
+import socket
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
@@ -20,7 +21,7 @@ from worker.starting import StartError
 log = structlog.get_logger()
 
 REQUEST_S = 5.0
-"""A client that is slower in asking or in taking the answer is left."""
+"""From the connection to the end of the answer; a client that drips is cut off then."""
 
 CONNECTIONS_MAX = 8
 """At once: more than there are Prometheus servers. Who comes on top is closed at once."""
@@ -82,13 +83,22 @@ class _Server(ThreadingHTTPServer):
             self.shutdown_request(request)
 
     def process_request_thread(self, request, client_address) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001 - the library's
+        cut = threading.Timer(REQUEST_S, _cut, [request])
+        cut.daemon = True
+        cut.start()
         try:
             super().process_request_thread(request, client_address)
         finally:
+            cut.cancel()
             self._places.release()
 
     def handle_error(self, request, client_address) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001, ARG002 - the library's
         log.debug("metrics.unanswered", exc_info=sys.exception())
+
+
+def _cut(connection: socket.socket) -> None:
+    with suppress(OSError):  # it may have ended by itself
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -57,7 +57,10 @@ FROM asked;
 -- Count the checks and the closings that wait for a person, up to a limit.
 SELECT
     (SELECT count(*) FROM (SELECT FROM gateway_invoice WHERE parked_at IS NOT NULL LIMIT :most) AS p) AS checks,
-    (SELECT count(*) FROM (SELECT FROM gateway_invoice WHERE close_parked_at IS NOT NULL LIMIT :most) AS p) AS closings;
+    (
+        SELECT count(*)
+        FROM (SELECT FROM gateway_invoice WHERE close_parked_at IS NOT NULL AND state = 'closing' LIMIT :most) AS p
+    ) AS closings;
 
 -- name: open_discrepancies(most)
 -- Count open questions by kind, up to a limit in all.
