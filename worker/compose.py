@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from uuid import UUID
 
-import psycopg
 from dramatiq.brokers.redis import RedisBroker
 
 from adapters.embedded.errors import EmbeddedServerError
@@ -27,8 +27,9 @@ from adapters.postgres.invoices import Invoices
 from adapters.postgres.ledger import Ledger
 from adapters.postgres.parked import ParkedQrs
 from adapters.postgres.schedule import ScheduleRuns
-from adapters.postgres.schema import SchemaError, migrate, require_schema
+from adapters.postgres.schema import migrate, require_schema
 from adapters.postgres.seals import Seals
+from adapters.postgres.state import StateStore
 from adapters.qpay.config import QPayConfig
 from adapters.qpay.gateway import QPayGateway
 from adapters.redis import doorbell as redis_doorbell
@@ -45,6 +46,11 @@ from worker.held import Held
 from worker.housekeeping import housekeep
 from worker.issue import ISSUE_DEADLINE_S, Issue
 from worker.jobs import works
+from worker.latest import Latest
+from worker.look import FRESH_S, NOTHING_SEEN, WAIT_S, Sight, look
+from worker.metrics.instruments import Metrics
+from worker.metrics.messages import MessageMetrics
+from worker.metrics.state import StateCollector
 from worker.plan import Plan
 from worker.replay import Replayed, replay
 from worker.ring import Ring, ring_due, ring_quietly
@@ -55,6 +61,7 @@ from worker.settings import (
     CheckSettings,
     DatabaseSettings,
     HistorySettings,
+    MetricsSettings,
     QPaySettings,
     RedisSettings,
     SealSettings,
@@ -214,10 +221,11 @@ def _core(
     checks: CheckSettings,
     qpay: QPaySettings,
     redis_timeout_s: float,
+    metrics: Metrics,
 ) -> Iterator[_Core]:
     broker = _open_broker(redis, timeout_s=redis_timeout_s)
-    with open_database(database) as pool, _open_qpay(qpay, redis=redis) as gateway:
-        ledger = Ledger(pool)
+    with open_database(database) as pool, _open_qpay(qpay, redis=redis, metrics=metrics) as gateway:
+        ledger = Ledger(pool, on_append=metrics.appended)
         check_requests = _check_requests(pool, checks)
         gateways: Mapping[str, PaymentGateway] = {gateway.name: gateway}
         doorbell = Doorbell(broker)
@@ -234,6 +242,7 @@ def _core(
             retry_max_s=checks.retry_max_s,
             retry_limit=checks.retry_limit,
             held=held,
+            check_ended=metrics.check_ended,
         )
         yield _Core(
             pool=pool,
@@ -264,9 +273,22 @@ def compose_web(
     checks: CheckSettings,
     qpay: QPaySettings,
     web: WebSettings,
+    metrics_settings: MetricsSettings,
 ) -> Iterator[WebParts]:
-    """Put the web process together."""
-    with _core(database=database, redis=redis, checks=checks, qpay=qpay, redis_timeout_s=WEB_REDIS_TIMEOUT_S) as core:
+    """Put the web process together. It alone reads for its metrics how the installation stands."""
+    metrics = Metrics()
+    with (
+        _core(
+            database=database,
+            redis=redis,
+            checks=checks,
+            qpay=qpay,
+            redis_timeout_s=WEB_REDIS_TIMEOUT_S,
+            metrics=metrics,
+        ) as core,
+        _sight(database, core.doorbell) as see,
+    ):
+        metrics.registry.register(StateCollector(see))
         tokens = WebhookTokens([secret.get_secret_value() for secret in web.webhook_secret])
         callback_base = qpay.qpay_callback_url or f"{web.public_url}/v2/qpay/webhook"
         yield WebParts(
@@ -274,7 +296,7 @@ def compose_web(
             ledger=core.ledger,
             check_requests=core.check_requests,
             api_keys=ApiKeys(core.pool),
-            correct=_correct(core.pool, gateways=core.gateways),
+            correct=_correct(core.pool, gateways=core.gateways, ledger=core.ledger),
             issue=Issue(
                 gateways=core.gateways,
                 gateway_invoices=_gateway_invoices(core.pool, qr_lifetime=web.qr_lifetime),
@@ -286,7 +308,9 @@ def compose_web(
             gateways=core.gateways,
             tokens=tokens,
             ring=core.ring,
-            not_ready=lambda: _not_ready(database, core),
+            see=see,
+            metrics=metrics,
+            metrics_tokens=metrics_settings.metrics_token,
             clock=utc_now,
         )
 
@@ -300,19 +324,30 @@ def compose_worker(
     qpay: QPaySettings,
     seals: SealSettings,
     history: HistorySettings,
+    metrics: Metrics | None = None,
 ) -> Iterator[tuple[RedisBroker, Held]]:
     """Put the worker process together: a broker whose actors settle and do the schedule's jobs, and what they hold."""
+    metrics = metrics or Metrics()
     with (
-        _core(database=database, redis=redis, checks=checks, qpay=qpay, redis_timeout_s=WORKER_REDIS_TIMEOUT_S) as core,
+        _core(
+            database=database,
+            redis=redis,
+            checks=checks,
+            qpay=qpay,
+            redis_timeout_s=WORKER_REDIS_TIMEOUT_S,
+            metrics=metrics,
+        ) as core,
         compose_seal(database, seals=seals) as seal,
     ):
+        core.broker.add_middleware(MessageMetrics(core.broker, registry=metrics.registry))
+        actors: dict[str, Callable[[UUID], object]] = {
+            redis_doorbell.SETTLE_ACTOR: core.settle,
+            redis_doorbell.CLOSE_ACTOR: CloseDue(close=core.close, gateway_invoices=_gateway_invoices(core.pool)),
+        }
         declare_actors(
             core.broker,
             queues=[redis_doorbell.queue_of(gateway) for gateway in core.gateways],
-            actors={
-                redis_doorbell.SETTLE_ACTOR: core.settle,
-                redis_doorbell.CLOSE_ACTOR: CloseDue(close=core.close, gateway_invoices=_gateway_invoices(core.pool)),
-            },
+            actors={name: metrics.counting_errors(name, act) for name, act in actors.items()},
         )
         runs, kept = ScheduleRuns(core.pool), History(core.pool)
         jobs = works(runs=runs, remove_history=partial(housekeep, kept, days=history.history_days), seal=seal)
@@ -408,9 +443,9 @@ def _gateway_invoices(pool: postgres.Pool, *, qr_lifetime: timedelta = QR_LIFETI
     return GatewayInvoices(pool, qr_lifetime=qr_lifetime, issue_deadline_s=ISSUE_DEADLINE_S)
 
 
-def _correct(pool: postgres.Pool, *, gateways: Mapping[str, PaymentGateway]) -> Correct:
+def _correct(pool: postgres.Pool, *, gateways: Mapping[str, PaymentGateway], ledger: Ledger | None = None) -> Correct:
     return Correct(
-        ledger=Ledger(pool),
+        ledger=ledger or Ledger(pool),
         invoices=Invoices(pool),
         discrepancies=Discrepancies(pool),
         gateways=gateways,
@@ -439,7 +474,7 @@ def _open_broker(settings: RedisSettings, *, timeout_s: float) -> RedisBroker:
     return broker
 
 
-def _open_qpay(settings: QPaySettings, *, redis: RedisSettings) -> QPayGateway:
+def _open_qpay(settings: QPaySettings, *, redis: RedisSettings, metrics: Metrics | None = None) -> QPayGateway:
     try:
         config = QPayConfig(
             base_url=settings.qpay_base_url,
@@ -450,19 +485,22 @@ def _open_qpay(settings: QPaySettings, *, redis: RedisSettings) -> QPayGateway:
         )
     except ValueError as error:
         raise SettingsError(f"QPAY_BASE_URL is wrong: {error}") from None
-    return QPayGateway(config, redis_url=redis.redis_url, now=time.time)
+    observe = (metrics or Metrics()).gateway_called("qpay")
+    return QPayGateway(config, redis_url=redis.redis_url, now=time.time, observe=observe)
 
 
-def _not_ready(database: DatabaseSettings, core: _Core) -> dict[str, str]:
-    reasons: dict[str, str] = {}
+@contextmanager
+def _sight(database: DatabaseSettings, doorbell: Doorbell) -> Iterator[Callable[[], Sight]]:
+    """Look at the servers, on a connection of its own: it must be free while requests hold all others."""
+    with postgres.open_pool(database.database_url, size=1) as pool:
+        store = StateStore(pool, qpay_env=database.qpay_env)
+        latest = Latest(lambda: look(store.read, lambda: _why_silent(doorbell)), fresh_s=FRESH_S, wait_s=WAIT_S)
+        yield lambda: latest() or NOTHING_SEEN
+
+
+def _why_silent(doorbell: Doorbell) -> str | None:
     try:
-        require_schema(database.database_url, qpay_env=database.qpay_env)
-    except SchemaError as error:
-        reasons["schema"] = str(error)
-    except psycopg.Error as error:
-        reasons["postgresql"] = type(error).__name__
-    try:
-        core.doorbell.ping()
+        doorbell.ping()
     except DoorbellError as error:
-        reasons["redis"] = str(error)
-    return reasons
+        return str(error)
+    return None

@@ -212,6 +212,12 @@ class HistorySettings(_Settings):
     history_days: Annotated[int, Field(ge=1, le=3_650)] = 90
 
 
+class MetricsSettings(_Settings):
+    """Who may read the metrics."""
+
+    metrics_token: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_secrets)] = ()
+
+
 class WorkerSettings(_Settings):
     """How much a worker does at once."""
 

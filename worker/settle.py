@@ -59,6 +59,7 @@ class Settle:
         retry_max_s: float,
         retry_limit: int,
         held: Held,
+        check_ended: Callable[[ClaimedCheck, GatewayError | None], None] = lambda *_: None,
     ) -> None:
         self._gateways = gateways
         self._check_requests = check_requests
@@ -70,6 +71,7 @@ class Settle:
         self._retry_max_s = retry_max_s
         self._retry_limit = retry_limit
         self._held = held
+        self._check_ended = check_ended
 
     def __call__(self, gateway_invoice_id: UUID) -> Settled:
         """Check one gateway invoice if a check of it is due and free.
@@ -95,6 +97,7 @@ class Settle:
             try:
                 answer = self._gateways[check.gateway].check(check.external_id)
             except GatewayError as error:
+                self._check_ended(check, error)
                 self._fail(check, error, duration_ms=_ms_since(asked_at_s))
                 return Settled.FAILED
             duration_ms = _ms_since(asked_at_s)
@@ -103,6 +106,7 @@ class Settle:
             except Exception as error:
                 self._give_back(check, error, duration_ms=duration_ms)
                 raise
+            self._check_ended(check, None)
             return Settled.CHECKED
 
     def _append(self, check: ClaimedCheck, answer: CheckAnswer, *, duration_ms: int) -> None:

@@ -66,8 +66,10 @@ class StoredEvent:
 class Ledger:
     """Payment events and the balances that they come to."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, *, on_append: Callable[[Appended], None] = lambda _: None) -> None:
+        """`on_append` hears of each append once it is committed; it must not raise."""
         self._pool = pool
+        self._on_append = on_append
 
     def append(
         self,
@@ -92,6 +94,19 @@ class Ledger:
             psycopg.Error: the transaction failed, or nobody knows whether it was committed.
 
         """
+        appended = self._append(about, decide, recorded_at=recorded_at, finished=finished, guess=guess)
+        self._on_append(appended)
+        return appended
+
+    def _append(
+        self,
+        about: About,
+        decide: Callable[[Recorded], Decision],
+        *,
+        recorded_at: datetime,
+        finished: FinishedCheck | None,
+        guess: Seen | None,
+    ) -> Appended:
         with self._pool.connection() as connection:
             for attempt in range(TRIES):
                 try:

@@ -9,8 +9,9 @@ from urllib.parse import quote
 import psycopg
 import yoyo
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.rows import dict_row
 
-from adapters.postgres.connection import CONNECT_TIMEOUT_S, OWNER_ROLE, SCHEMA
+from adapters.postgres.connection import CONNECT_TIMEOUT_S, OWNER_ROLE, SCHEMA, Connection
 from adapters.postgres.queries import load_queries
 
 _queries = load_queries("schema")
@@ -67,23 +68,33 @@ def require_schema(database_url: str, *, qpay_env: str) -> None:
         psycopg.OperationalError: the server cannot be reached.
 
     """
-    wanted = {migration.id for migration in _migrations()}
     with _connect(database_url) as connection:
-        if not _queries.has_schema(connection):
-            raise SchemaError("the database has no Tootsoo schema. Run: tootsoo migrate")
-        applied = {row[0] for row in _queries.applied_migrations(connection)}
-        if wanted - applied:
-            raise SchemaError(f"the database lacks migration {min(wanted - applied)}. Run: tootsoo migrate")
-        since = _queries.compatible_since(connection)
-        if since is not None and since not in wanted:
-            raise SchemaError(
-                f"the database is ahead of this version: migration {since} took away what this version needs. "
-                "Install the version of Tootsoo that migrated it"
-            )
-        _require_stamp(connection, qpay_env)
+        require_schema_of(connection, qpay_env=qpay_env)
 
 
-def _require_stamp(connection: psycopg.Connection, qpay_env: str) -> None:
+def require_schema_of(connection: Connection, *, qpay_env: str) -> None:
+    """Check the same on a connection that is open already.
+
+    Raises:
+        SchemaError, psycopg.OperationalError: as `require_schema`.
+
+    """
+    wanted = {migration.id for migration in _migrations()}
+    if not _queries.has_schema(connection):
+        raise SchemaError("the database has no Tootsoo schema. Run: tootsoo migrate")
+    applied = {row["migration_id"] for row in _queries.applied_migrations(connection)}
+    if wanted - applied:
+        raise SchemaError(f"the database lacks migration {min(wanted - applied)}. Run: tootsoo migrate")
+    since = _queries.compatible_since(connection)
+    if since is not None and since not in wanted:
+        raise SchemaError(
+            f"the database is ahead of this version: migration {since} took away what this version needs. "
+            "Install the version of Tootsoo that migrated it"
+        )
+    _require_stamp(connection, qpay_env)
+
+
+def _require_stamp(connection: Connection, qpay_env: str) -> None:
     stamped = _queries.read_stamp(connection)
     if stamped != qpay_env:
         raise SchemaError(f"the database belongs to QPAY_ENV={stamped}, this process to QPAY_ENV={qpay_env}")
@@ -115,8 +126,10 @@ def _migrations() -> yoyo.migrations.MigrationList:
 
 
 @contextmanager
-def _connect(database_url: str) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(database_url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S) as connection:
+def _connect(database_url: str) -> Iterator[Connection]:
+    with psycopg.connect(
+        database_url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S, row_factory=dict_row
+    ) as connection:
         yield connection
 
 

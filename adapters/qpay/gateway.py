@@ -9,7 +9,7 @@ import structlog
 from redis.asyncio.connection import parse_url
 
 from adapters.qpay.config import PAGE_ROWS, Limits, QPayConfig
-from adapters.qpay.http import Request
+from adapters.qpay.http import CallObserver, Request, unobserved
 from adapters.qpay.issuing import issue_body, read_issued
 from adapters.qpay.rows import read_row
 from adapters.qpay.session import Calls, Session
@@ -34,7 +34,7 @@ class QPayGateway:
 
     Calls block, may come from many threads, and run on one background event loop, which the first call starts and
     `close` ends; `limits` bound each of them in total. The access token is shared with other processes through the
-    Redis at `redis_url`. `now` gives the UNIX time in seconds.
+    Redis at `redis_url`. `now` gives the UNIX time in seconds; `observe` hears of every HTTP call.
 
     Raises:
         ValueError: `redis_url` is no Redis address; it is not repeated in the message.
@@ -42,7 +42,13 @@ class QPayGateway:
     """
 
     def __init__(
-        self, config: QPayConfig, *, redis_url: str, now: Callable[[], float], limits: Limits | None = None
+        self,
+        config: QPayConfig,
+        *,
+        redis_url: str,
+        now: Callable[[], float],
+        limits: Limits | None = None,
+        observe: CallObserver = unobserved,
     ) -> None:
         try:
             parse_url(redis_url)
@@ -50,7 +56,7 @@ class QPayGateway:
             raise ValueError("redis_url must be a redis://, rediss:// or unix:// address") from None
         self._config = config
         self._limits = limits or Limits()
-        self._session = Session(config, redis_url=redis_url, limits=self._limits, now=now)
+        self._session = Session(config, redis_url=redis_url, limits=self._limits, now=now, observe=observe)
 
     def __enter__(self) -> Self:
         return self

@@ -64,13 +64,38 @@ def open_client(limits: Limits) -> httpx.AsyncClient:
     )
 
 
+CallObserver = Callable[[str, int | str, float], None]
+"""Hears of each call: its endpoint, its status or why there is none, and how many seconds it took. Must not raise."""
+
+UNREACHABLE = "unreachable"
+"""Nothing was sent."""
+LOST = "lost"
+"""The connection ended before the answer did."""
+UNREADABLE = "unreadable"
+"""The answer is too large, or compressed."""
+TIMED_OUT = "timed_out"
+"""Whoever asked has stopped waiting."""
+
+
+def unobserved(_endpoint: str, _status: int | str, _duration_s: float) -> None:
+    """Let a call go by."""
+
+
 class Http:
     """Exchanges with one QPay, on one client. `now` gives the UNIX time in seconds, for Retry-After dates."""
 
-    def __init__(self, client: httpx.AsyncClient, *, config: QPayConfig, now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        *,
+        config: QPayConfig,
+        now: Callable[[], float],
+        observe: CallObserver = unobserved,
+    ) -> None:
         self._client = client
         self._api_url = config.api_url
         self._now = now
+        self._observe = observe
 
     async def exchange(self, request: Request, *, authorization: str, spending: Spending) -> Answer:
         """Send one request and read its whole answer, whatever its status. Bounded by the caller's deadline.
@@ -82,10 +107,12 @@ class Http:
 
         """
         started_s = anyio.current_time()
+        status: int | str = TIMED_OUT
         try:
             answer = await self._send(request, authorization=authorization, spending=spending)
         except (httpx.HTTPError, GatewayUnreadableError) as error:
             failure = _failure(request, error, in_doubt=spending.in_doubt)
+            status = _why_none(error, in_doubt=spending.in_doubt)
             log.warning(
                 "qpay.call_failed",
                 endpoint=request.endpoint,
@@ -94,8 +121,11 @@ class Http:
                 duration_ms=_since_ms(started_s),
             )
         else:
+            status = answer.status
             log.info("qpay.call", endpoint=request.endpoint, status=answer.status, duration_ms=_since_ms(started_s))
             return answer
+        finally:
+            self._observe(request.endpoint, status, anyio.current_time() - started_s)
         raise failure  # outside of the except, so that the request and its headers are not in the chain
 
     async def _send(self, request: Request, *, authorization: str, spending: Spending) -> Answer:
@@ -135,6 +165,12 @@ def _failure(request: Request, error: httpx.HTTPError | GatewayError, *, in_doub
     if in_doubt:
         return GatewayOutcomeUnknownError(f"the connection to QPay was lost during {request.endpoint} ({kind})")
     return GatewayBusyError(f"QPay cannot be reached for {request.endpoint} ({kind})")
+
+
+def _why_none(error: Exception, *, in_doubt: bool) -> str:
+    if isinstance(error, GatewayUnreadableError):
+        return UNREADABLE
+    return LOST if in_doubt else UNREACHABLE
 
 
 def _since_ms(started_s: float) -> int:

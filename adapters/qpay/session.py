@@ -15,7 +15,7 @@ from redis.backoff import NoBackoff
 
 from adapters.qpay.config import Limits, QPayConfig
 from adapters.qpay.errors import UNAUTHORISED, Answer, error_from, is_success
-from adapters.qpay.http import Http, Request, Spending, open_client
+from adapters.qpay.http import CallObserver, Http, Request, Spending, open_client, unobserved
 from adapters.qpay.token import SharedToken
 from domain.gateway import GatewayBusyError, GatewayOutcomeUnknownError
 
@@ -59,11 +59,20 @@ class Session:
     Made for many threads at once. `close` after the last call has returned.
     """
 
-    def __init__(self, config: QPayConfig, *, redis_url: str, limits: Limits, now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        config: QPayConfig,
+        *,
+        redis_url: str,
+        limits: Limits,
+        now: Callable[[], float],
+        observe: CallObserver = unobserved,
+    ) -> None:
         self._config = config
         self._redis_url = redis_url
         self._limits = limits
         self._now = now
+        self._observe = observe
         self._lock = threading.Lock()
         self._stack = ExitStack()
         self._running: tuple[BlockingPortal, Http, SharedToken] | None = None
@@ -104,7 +113,7 @@ class Session:
     @asynccontextmanager
     async def _connections(self) -> AsyncIterator[tuple[Http, SharedToken]]:
         async with open_client(self._limits) as client, self._redis() as redis:
-            http = Http(client, config=self._config, now=self._now)
+            http = Http(client, config=self._config, now=self._now, observe=self._observe)
             yield http, SharedToken(redis, http=http, config=self._config, limits=self._limits, now=self._now)
 
     def _redis(self) -> Redis:

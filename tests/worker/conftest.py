@@ -26,6 +26,7 @@ from worker.settings import (
     CheckSettings,
     DatabaseSettings,
     HistorySettings,
+    MetricsSettings,
     QPaySettings,
     RedisSettings,
     SealSettings,
@@ -36,6 +37,7 @@ from worker.web.parts import WebParts
 
 MERCHANT = Merchant(username="TEST_MERCHANT", password="simulator-password", invoice_code="TEST_INVOICE")
 WEBHOOK_SECRET = "a webhook secret that only tests know"
+METRICS_TOKEN = "a metrics token that only tests know"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +138,12 @@ def stack(database_url: str, redis_url: str, switches: Switches, spacing_s: floa
         )
         parts = undo.enter_context(
             compose_web(
-                database=groups.database, redis=groups.redis, checks=groups.checks, qpay=groups.qpay, web=groups.web
+                database=groups.database,
+                redis=groups.redis,
+                checks=groups.checks,
+                qpay=groups.qpay,
+                web=groups.web,
+                metrics_settings=MetricsSettings(metrics_token=(SecretStr(METRICS_TOKEN),)),
             )
         )
         undo.enter_context(_served(parts, listener))

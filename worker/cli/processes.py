@@ -17,12 +17,15 @@ from worker.compose import (
 )
 from worker.consumer import consume
 from worker.logs import configure_logs
+from worker.metrics.instruments import Metrics
+from worker.metrics.server import serving_metrics
 from worker.scheduler import schedule
 from worker.settings import (
     CheckSettings,
     CommonSettings,
     DatabaseSettings,
     HistorySettings,
+    MetricsSettings,
     QPaySettings,
     RedisSettings,
     SealSettings,
@@ -37,6 +40,12 @@ from worker.web.server import serve
 
 log = structlog.get_logger()
 
+
+MetricsPort = Annotated[
+    int | None,
+    typer.Option(min=0, max=65_535, help="Serve /metrics on this port; 0 takes a free one. Without it, on none."),
+]
+MetricsHost = Annotated[str, typer.Option(help="Address for /metrics; others than this machine's need METRICS_TOKEN.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of words.")]
 
 
@@ -74,29 +83,47 @@ def web(
         load(CheckSettings),
         load(QPaySettings),
         load(WebSettings),
+        load(MetricsSettings),
     )
     within_s = load(StartSettings).start_within_s
     _start_logs("web", *groups)
-    database, redis, checks, qpay, web_settings = groups
+    database, redis, checks, qpay, web_settings, metrics_settings = groups
     await_servers(database, redis=redis, within_s=within_s)
-    with compose_web(database=database, redis=redis, checks=checks, qpay=qpay, web=web_settings) as parts:
+    with compose_web(
+        database=database,
+        redis=redis,
+        checks=checks,
+        qpay=qpay,
+        web=web_settings,
+        metrics_settings=metrics_settings,
+    ) as parts:
         serve(parts, host=host, port=port)
 
 
-def worker() -> None:
+def worker(metrics_port: MetricsPort = None, metrics_host: MetricsHost = "127.0.0.1") -> None:
     """Ask the gateways about what callbacks announced, and do the schedule's jobs. Run as many as you like.
 
-    Example: tootsoo worker
+    Example: tootsoo worker --metrics-port 9101
     """
-    groups = load(DatabaseSettings), load(RedisSettings), load(CheckSettings), load(QPaySettings), load(SealSettings)
+    groups = (
+        load(DatabaseSettings),
+        load(RedisSettings),
+        load(CheckSettings),
+        load(QPaySettings),
+        load(SealSettings),
+        load(HistorySettings),
+        load(MetricsSettings),
+    )
     threads, within_s = load(WorkerSettings).worker_threads, load(StartSettings).start_within_s
     _start_logs("worker", *groups)
-    database, redis, checks, qpay, seals = groups
-    history = load(HistorySettings)
+    database, redis, checks, qpay, seals, history, allowed = groups
+    metrics = Metrics()
     await_servers(database, redis=redis, within_s=within_s)
-    with compose_worker(database=database, redis=redis, checks=checks, qpay=qpay, seals=seals, history=history) as (
-        broker,
-        held,
+    with (
+        serving_metrics(metrics.registry, host=metrics_host, port=metrics_port, tokens=allowed.metrics_token),
+        compose_worker(
+            database=database, redis=redis, checks=checks, qpay=qpay, seals=seals, history=history, metrics=metrics
+        ) as (broker, held),
     ):
         consume(broker, threads=threads, held=held)
 
@@ -104,6 +131,8 @@ def worker() -> None:
 def scheduler(
     list_jobs: Annotated[bool, typer.Option("--list", help="Show the jobs instead, and run nothing.")] = False,  # noqa: FBT002 - a flag of the command line
     as_json: Json = False,  # noqa: FBT002 - a flag of the command line
+    metrics_port: MetricsPort = None,
+    metrics_host: MetricsHost = "127.0.0.1",
 ) -> None:
     """Wake workers for whatever is due, and for the jobs of the schedule. Any number may run at once.
 
@@ -116,17 +145,21 @@ def scheduler(
         return
     if as_json:
         raise typer.BadParameter("--json goes with --list")
-    groups = load(DatabaseSettings), load(RedisSettings), load(CheckSettings), load(SealSettings)
+    groups = load(DatabaseSettings), load(RedisSettings), load(CheckSettings), load(SealSettings), load(MetricsSettings)
     jobs, within_s = jobs_of_settings(), load(StartSettings).start_within_s
     _start_logs("scheduler", *groups)
-    database, redis, checks, seals = groups
+    database, redis, checks, seals, allowed = groups
+    metrics = Metrics()
     await_servers(database, redis=redis, within_s=within_s)
-    with compose_scheduler(database=database, redis=redis, checks=checks, jobs=jobs) as ticks:
+    with (
+        serving_metrics(metrics.registry, host=metrics_host, port=metrics_port, tokens=allowed.metrics_token),
+        compose_scheduler(database=database, redis=redis, checks=checks, jobs=jobs) as ticks,
+    ):
         if not seals.seal_secret:
             log.warning(
                 "seal.off", reason="SEAL_SECRET is not set", consequence="nobody can tell when an event was changed"
             )
-        schedule(ticks)
+        schedule({name: metrics.counting_ticks(name, tick) for name, tick in ticks.items()})
 
 
 def simulate(

@@ -2,9 +2,10 @@
 
 from fastapi import FastAPI
 
-from worker.web import corrections, health, invoices, payments, webhooks
+from worker.web import corrections, health, invoices, metrics, payments, webhooks
 from worker.web.errors import ErrorEnvelope, install_error_handlers
 from worker.web.limits import BodyLimit
+from worker.web.measure import Measure
 from worker.web.parts import WebParts
 
 
@@ -20,7 +21,8 @@ def create_app(parts: WebParts) -> FastAPI:
     )
     app.state.parts = parts
     app.add_middleware(BodyLimit)
+    app.add_middleware(Measure, metrics=parts.metrics)
     install_error_handlers(app)
-    for module in (invoices, corrections, payments, webhooks, health):
+    for module in (invoices, corrections, payments, webhooks, health, metrics):
         app.include_router(module.router)
     return app

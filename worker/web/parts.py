@@ -1,10 +1,11 @@
 """What the web process is put together from."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request
+from pydantic import SecretStr
 
 from adapters.postgres.api_keys import ApiKeys
 from adapters.postgres.check_requests import CheckRequests
@@ -14,6 +15,8 @@ from domain.gateway import PaymentGateway
 from worker.clock import Clock
 from worker.correct import Correct
 from worker.issue import Issue
+from worker.look import Sight
+from worker.metrics.instruments import Metrics
 from worker.ring import Ring
 from worker.webhook_token import WebhookTokens
 
@@ -31,8 +34,11 @@ class WebParts:
     gateways: Mapping[str, PaymentGateway]
     tokens: WebhookTokens
     ring: Ring
-    not_ready: Callable[[], Mapping[str, str]]
-    """Names what does not work, with the reason; empty when all does."""
+    see: Callable[[], Sight]
+    """Looks at what this process needs; bounded in time."""
+    metrics: Metrics
+    metrics_tokens: Sequence[SecretStr]
+    """Who sends one of them may read the metrics; nobody when there are none."""
     clock: Clock
 
 
