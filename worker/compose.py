@@ -20,6 +20,7 @@ from adapters.postgres.api_keys import ApiKeys
 from adapters.postgres.check_requests import CheckRequests
 from adapters.postgres.discrepancies import Discrepancies
 from adapters.postgres.gateway_invoices import GatewayInvoices
+from adapters.postgres.idempotency_keys import IdempotencyKeys
 from adapters.postgres.invoices import Invoices
 from adapters.postgres.ledger import Ledger
 from adapters.postgres.schema import SchemaError, migrate, require_schema
@@ -314,6 +315,7 @@ def _correct(pool: postgres.Pool, *, gateways: Mapping[str, PaymentGateway]) -> 
         ledger=Ledger(pool),
         invoices=Invoices(pool),
         discrepancies=Discrepancies(pool),
+        keys=IdempotencyKeys(pool),
         gateways=gateways,
         clock=utc_now,
     )

@@ -7,11 +7,12 @@ from moneyed import Money
 
 from adapters.postgres.discrepancies import Discrepancies
 from adapters.postgres.gateway_invoices import UnknownInvoiceError
+from adapters.postgres.idempotency_keys import IdempotencyKeys
 from adapters.postgres.invoices import Invoices
 from adapters.postgres.ledger import Appended, Ledger
 from adapters.postgres.recorded import About
 from domain.assign import plan_assign
-from domain.command import Command
+from domain.command import Command, digest_of
 from domain.discrepancy import Discrepancy, DiscrepancyKind
 from domain.gateway import PaymentGateway
 from domain.recorded import PaymentKey
@@ -30,12 +31,14 @@ class Correct:
         ledger: Ledger,
         invoices: Invoices,
         discrepancies: Discrepancies,
+        keys: IdempotencyKeys,
         gateways: Mapping[str, PaymentGateway],
         clock: Clock,
     ) -> None:
         self._ledger = ledger
         self._invoices = invoices
         self._discrepancies = discrepancies
+        self._keys = keys
         self._gateways = gateways
         self._clock = clock
 
@@ -54,6 +57,10 @@ class Correct:
 
         """
         now = self._clock()
+        content = digest_of(
+            "refund", payment=":".join(payment), invoice=invoice_id, amount=amount, reason=command.reason
+        )
+        self._keys.take(command.key, digest=content, now=now)
         appended = self._ledger.append(
             About(invoices=frozenset({invoice_id} if invoice_id else ()), payments=frozenset({payment})),
             lambda recorded: plan_refund(
@@ -100,6 +107,15 @@ class Correct:
         if self._invoices.read(to_invoice) is None:
             raise UnknownInvoiceError
         now = self._clock()
+        content = digest_of(
+            "assign",
+            payment=":".join(payment),
+            from_invoice=from_invoice,
+            to_invoice=to_invoice,
+            amount=amount,
+            reason=command.reason,
+        )
+        self._keys.take(command.key, digest=content, now=now)
         appended = self._ledger.append(
             About(invoices=frozenset({to_invoice}), payments=frozenset({payment})),
             lambda recorded: plan_assign(
@@ -116,14 +132,19 @@ class Correct:
         _tell("payment.assigned", appended, who=command.who)
         return appended
 
-    def void(self, invoice_id: str, *, who: str, reason: str) -> None:
+    def void(self, invoice_id: str, *, who: str, reason: str, key: str | None = None) -> None:
         """Let nothing be due on an invoice any more. What it holds stays there, and is a question for a person.
+
+        Twice is once, with the same `key`, with another and without.
 
         Raises:
             UnknownInvoiceError: there is no such invoice.
+            KeyUsedError: the key stands for something else.
 
         """
         now = self._clock()
+        if key is not None:
+            self._keys.take(key, digest=digest_of("void", invoice=invoice_id, reason=reason), now=now)
         found = self._invoices.void(invoice_id, reason=reason, now=now, who=who)
         if found is None:
             raise UnknownInvoiceError

@@ -76,7 +76,7 @@ def test_a_refund_that_cannot_be_is_refused_by_name(stack: Stack, paid: dict[str
     too_much = refund(stack, paid, amount={"amount": "100001", "currency": "MNT"})
     without_key = refund(stack, paid, key=None)
     reserved = refund(stack, paid, key="gateway")
-    unknown = refund(stack, {"paymentId": "1"})
+    unknown = refund(stack, {"paymentId": "1"}, key="k2")
     no_reason = refund(stack, paid, reason="")
 
     assert (too_much.status_code, too_much.json()["error"]["code"]) == (409, "MORE_THAN_RECEIVED")

@@ -105,6 +105,7 @@ def void(
     invoice: Annotated[str, typer.Argument(help="The invoice.")],
     *,
     reason: Reason,
+    key: Key = "",
     who: Who = "",
     as_json: Json = False,
 ) -> None:
@@ -112,8 +113,9 @@ def void(
 
     Example: tootsoo void order-1 --reason "The customer cancelled the order"
     """
+    command = _command(key, who=who, reason=reason)
     with compose_correct(load(DatabaseSettings)) as correct, _told():
-        correct.void(invoice, who=who or getpass.getuser(), reason=reason)
+        correct.void(invoice, who=command.who, reason=command.reason, key=command.key)
     typer.echo(json.dumps({"invoice": invoice, "status": "void"}) if as_json else f"{invoice} is void")
 
 

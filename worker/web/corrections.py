@@ -19,7 +19,10 @@ router = APIRouter(prefix="/v2/invoices", tags=["corrections"])
 
 PAYMENT_PATTERN = r"^[a-z_]{1,40}:[!-~]{1,100}$"
 
-IdempotencyKey = Annotated[str, Header(alias="Idempotency-Key", pattern=KEY_PATTERN), AfterValidator(require_key)]
+_KEY_HEADER = Header(alias="Idempotency-Key", pattern=KEY_PATTERN)
+
+IdempotencyKey = Annotated[str, _KEY_HEADER, AfterValidator(require_key)]
+OptionalKey = Annotated[str | None, _KEY_HEADER, AfterValidator(lambda key: None if key is None else require_key(key))]
 Reason = Annotated[Line, Field(min_length=1, max_length=1000)]
 
 
@@ -55,9 +58,9 @@ def refund(id: InvoiceId, body: AskRefund, key: IdempotencyKey, parts: Parts, ca
     return payment_out(parts.ledger.event(gateway, payment_id, kind=Kind.REFUNDED, ref=key))
 
 
-@router.post("/{id}/void", responses={code: {"model": ErrorEnvelope} for code in (404, 422, 503)})
-def void(id: InvoiceId, body: AskVoid, parts: Parts, caller: Caller) -> InvoiceOut:  # noqa: A002 - the path's name for it
+@router.post("/{id}/void", responses={code: {"model": ErrorEnvelope} for code in (404, 409, 422, 503)})
+def void(id: InvoiceId, body: AskVoid, parts: Parts, caller: Caller, key: OptionalKey = None) -> InvoiceOut:  # noqa: A002 - the path's name for it
     """Let nothing be due on an invoice any more. What it has received stays on it, and is a question for a person."""
     invoice_id = require_invoice_id(id)
-    parts.correct.void(invoice_id, who=caller, reason=body.reason)
+    parts.correct.void(invoice_id, who=caller, reason=body.reason, key=key)
     return read_invoice(parts, invoice_id)
