@@ -20,6 +20,7 @@ from adapters.postgres.api_keys import ApiKeys
 from adapters.postgres.check_requests import CheckRequests
 from adapters.postgres.discrepancies import Discrepancies
 from adapters.postgres.gateway_invoices import GatewayInvoices
+from adapters.postgres.gateway_refunds import GatewayRefunds
 from adapters.postgres.idempotency_keys import IdempotencyKeys
 from adapters.postgres.invoices import Invoices
 from adapters.postgres.ledger import Ledger
@@ -37,6 +38,7 @@ from worker.clock import utc_now
 from worker.close import CloseQr
 from worker.correct import Correct
 from worker.issue import ISSUE_DEADLINE_S, Issue
+from worker.refund_at_gateway import RefundAtGateway
 from worker.ring import Ring, ring_due, ring_quietly
 from worker.seal import Seal, seal_keys
 from worker.settings import (
@@ -109,18 +111,9 @@ def open_discrepancies(settings: DatabaseSettings) -> Iterator[Discrepancies]:
 
 @contextmanager
 def compose_correct(database: DatabaseSettings) -> Iterator[Correct]:
-    """Put a person's commands about money together; without gateways."""
+    """Put a person's commands about money together that need no gateway."""
     with open_database(database) as pool:
-        yield _correct(pool, gateways={})
-
-
-@contextmanager
-def compose_correct_at_gateway(
-    database: DatabaseSettings, *, redis: RedisSettings, qpay: QPaySettings
-) -> Iterator[Correct]:
-    """Put a person's commands about money together, with the gateways that can be asked to refund."""
-    with open_database(database) as pool, _open_qpay(qpay, redis=redis) as gateway:
-        yield _correct(pool, gateways={gateway.name: gateway})
+        yield _correct(pool)
 
 
 @contextmanager
@@ -208,7 +201,7 @@ def compose_web(
             ledger=core.ledger,
             check_requests=core.check_requests,
             api_keys=ApiKeys(core.pool),
-            correct=_correct(core.pool, gateways=core.gateways),
+            correct=_correct(core.pool),
             issue=Issue(
                 gateways=core.gateways,
                 gateway_invoices=_gateway_invoices(core.pool, qr_lifetime=web.qr_lifetime),
@@ -221,6 +214,25 @@ def compose_web(
             tokens=tokens,
             ring=core.ring,
             not_ready=lambda: _not_ready(database, core),
+            clock=utc_now,
+        )
+
+
+@contextmanager
+def compose_refund_at_gateway(
+    *, database: DatabaseSettings, redis: RedisSettings, checks: CheckSettings, qpay: QPaySettings
+) -> Iterator[RefundAtGateway]:
+    """Put the refund at a gateway together."""
+    with _core(database=database, redis=redis, checks=checks, qpay=qpay, redis_timeout_s=WEB_REDIS_TIMEOUT_S) as core:
+        yield RefundAtGateway(
+            gateways=core.gateways,
+            refunds=GatewayRefunds(core.pool),
+            ledger=core.ledger,
+            keys=IdempotencyKeys(core.pool),
+            discrepancies=Discrepancies(core.pool),
+            check_requests=core.check_requests,
+            settle=core.settle,
+            ring=core.ring,
             clock=utc_now,
         )
 
@@ -310,13 +322,13 @@ def _gateway_invoices(pool: postgres.Pool, *, qr_lifetime: timedelta = QR_LIFETI
     return GatewayInvoices(pool, qr_lifetime=qr_lifetime, issue_deadline_s=ISSUE_DEADLINE_S)
 
 
-def _correct(pool: postgres.Pool, *, gateways: Mapping[str, PaymentGateway]) -> Correct:
+def _correct(pool: postgres.Pool) -> Correct:
     return Correct(
         ledger=Ledger(pool),
         invoices=Invoices(pool),
         discrepancies=Discrepancies(pool),
         keys=IdempotencyKeys(pool),
-        gateways=gateways,
+        gateway_refunds=GatewayRefunds(pool),
         clock=utc_now,
     )
 

@@ -1,12 +1,11 @@
 """Correct: what a person does about money that is not where it should be: refund, assign, void."""
 
-from collections.abc import Mapping
-
 import structlog
 from moneyed import Money
 
 from adapters.postgres.discrepancies import Discrepancies
 from adapters.postgres.gateway_invoices import UnknownInvoiceError
+from adapters.postgres.gateway_refunds import GatewayRefunds
 from adapters.postgres.idempotency_keys import IdempotencyKeys
 from adapters.postgres.invoices import Invoices
 from adapters.postgres.ledger import Appended, Ledger
@@ -14,7 +13,6 @@ from adapters.postgres.recorded import About
 from domain.assign import plan_assign
 from domain.command import Command, digest_of
 from domain.discrepancy import Discrepancy, DiscrepancyKind
-from domain.gateway import PaymentGateway
 from domain.recorded import PaymentKey
 from domain.refund import plan_refund
 from worker.clock import Clock
@@ -32,14 +30,14 @@ class Correct:
         invoices: Invoices,
         discrepancies: Discrepancies,
         keys: IdempotencyKeys,
-        gateways: Mapping[str, PaymentGateway],
+        gateway_refunds: GatewayRefunds,
         clock: Clock,
     ) -> None:
         self._ledger = ledger
         self._invoices = invoices
         self._discrepancies = discrepancies
         self._keys = keys
-        self._gateways = gateways
+        self._gateway_refunds = gateway_refunds
         self._clock = clock
 
     def refund(
@@ -54,6 +52,7 @@ class Correct:
 
         Raises:
             UnknownPaymentError, MoreThanHeldError, KeyUsedError: see `plan_refund`.
+            RefundUnderwayError: the gateway may be giving it back.
 
         """
         now = self._clock()
@@ -61,31 +60,21 @@ class Correct:
             "refund", payment=":".join(payment), invoice=invoice_id, amount=amount, reason=command.reason
         )
         self._keys.take(command.key, digest=content, now=now)
-        appended = self._ledger.append(
-            About(invoices=frozenset({invoice_id} if invoice_id else ()), payments=frozenset({payment})),
-            lambda recorded: plan_refund(
-                recorded,
-                command,
-                payment=payment,
-                invoice_id=invoice_id,
-                amount=amount,
-                now=now,
-            ),
-            recorded_at=now,
-        )
+        with self._gateway_refunds.refusing_underway(payment):
+            appended = self._ledger.append(
+                About(invoices=frozenset({invoice_id} if invoice_id else ()), payments=frozenset({payment})),
+                lambda recorded: plan_refund(
+                    recorded,
+                    command,
+                    payment=payment,
+                    invoice_id=invoice_id,
+                    amount=amount,
+                    now=now,
+                ),
+                recorded_at=now,
+            )
         _tell("refund.recorded", appended, who=command.who)
         return appended
-
-    def refund_at_gateway(self, payment: PaymentKey, *, reason: str) -> None:
-        """Ask the gateway to give a whole payment back. Nothing is recorded: a check of its QR proves it, or a person.
-
-        Raises:
-            GatewayError: it said no (only cards are refunded so), or nobody knows.
-
-        """
-        gateway, payment_id = payment
-        self._gateways[gateway].refund(payment_id, note=reason)
-        log.info("refund.asked", gateway=gateway, payment=payment_id)
 
     def assign(
         self,
@@ -102,6 +91,7 @@ class Correct:
             UnknownInvoiceError: there is no invoice to move it to.
             UnknownPaymentError, MoreThanHeldError, AmbiguousHolderError, OtherCurrencyError, KeyUsedError: see
                 `plan_assign`.
+            RefundUnderwayError: the gateway may be giving it back.
 
         """
         if self._invoices.read(to_invoice) is None:
@@ -116,19 +106,20 @@ class Correct:
             reason=command.reason,
         )
         self._keys.take(command.key, digest=content, now=now)
-        appended = self._ledger.append(
-            About(invoices=frozenset({to_invoice}), payments=frozenset({payment})),
-            lambda recorded: plan_assign(
-                recorded,
-                command,
-                payment=payment,
-                from_invoice=from_invoice,
-                to_invoice=to_invoice,
-                amount=amount,
-                now=now,
-            ),
-            recorded_at=now,
-        )
+        with self._gateway_refunds.refusing_underway(payment):
+            appended = self._ledger.append(
+                About(invoices=frozenset({to_invoice}), payments=frozenset({payment})),
+                lambda recorded: plan_assign(
+                    recorded,
+                    command,
+                    payment=payment,
+                    from_invoice=from_invoice,
+                    to_invoice=to_invoice,
+                    amount=amount,
+                    now=now,
+                ),
+                recorded_at=now,
+            )
         _tell("payment.assigned", appended, who=command.who)
         return appended
 

@@ -9,7 +9,6 @@ import psycopg
 import pytest
 
 from adapters.postgres.discrepancies import Discrepancies, State
-from domain.gateway import GatewayRefusedError
 from domain.payment_event import Source
 from tests.waiting import wait_until
 from tests.worker.conftest import Stack
@@ -115,31 +114,6 @@ def test_a_manual_refund_and_then_the_gateways_are_counted_once(stack: Stack, pa
     refunds = [payment for payment in stack.payments() if payment["kind"] == "refunded"]
     assert [payment["amount"]["amount"] for payment in refunds] == ["30000.00", "70000.00"]
     assert stack.invoice()["balance"]["status"] == "refunded"
-
-
-def test_a_card_is_refunded_at_the_gateway_and_counted_once(stack: Stack) -> None:
-    stack.put(amount=100_000)
-    stack.pay_link()
-    payment = stack.pay(type="CARD")
-    wait_until(lambda: stack.invoice()["balance"]["status"] == "paid")
-
-    stack.parts.correct.refund_at_gateway(("qpay", payment["paymentId"]), reason="Returned")
-    recorded = refund(stack, payment)
-    check(stack)
-
-    assert recorded.status_code == 201
-    (told,) = [one for one in stack.simulator.world.book.payments() if one.payment_id == payment["paymentId"]]
-    assert told.status == "REFUNDED"
-    assert [one["kind"] for one in stack.payments()] == ["received", "refunded"]
-    assert stack.invoice()["balance"]["status"] == "refunded"
-
-
-def test_a_bank_transfer_is_not_refunded_at_the_gateway(stack: Stack, paid: dict[str, Any]) -> None:
-    with pytest.raises(GatewayRefusedError) as refused:
-        stack.parts.correct.refund_at_gateway(("qpay", paid["paymentId"]), reason="Returned")
-
-    assert refused.value.code == "PAYMENT_SETTLED"
-    assert len(stack.payments()) == 1
 
 
 @pytest.mark.parametrize("status", ["NEW", "PARTIAL", "FAILED"])

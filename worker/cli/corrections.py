@@ -2,24 +2,20 @@
 
 import getpass
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated
 from uuid import uuid4
 
 import typer
 from moneyed import Money
 
-from adapters.postgres.gateway_invoices import UnknownInvoiceError
 from adapters.postgres.ledger import Appended
-from domain.assign import AmbiguousHolderError, OtherCurrencyError
-from domain.command import Command, KeyUsedError, require_key
-from domain.gateway import GatewayError
+from domain.command import Command, require_key
 from domain.money import money
 from domain.recorded import PaymentKey
-from domain.refund import MoreThanHeldError, UnknownPaymentError
-from worker.compose import compose_correct, compose_correct_at_gateway
-from worker.settings import DatabaseSettings, QPaySettings, RedisSettings, load
+from worker.cli.refund_at_gateway import refund_at_gateway
+from worker.cli.refusals import told
+from worker.compose import compose_correct
+from worker.settings import DatabaseSettings, load
 
 PaymentArgument = Annotated[str, typer.Argument(help="The payment, such as qpay:100000000000001.")]
 Amount = Annotated[str | None, typer.Option(help="How much, in tögrög; without it all that is left there.")]
@@ -46,7 +42,7 @@ def refund(
     ] = None,
     amount: Amount = None,
     at_gateway: Annotated[
-        bool, typer.Option("--at-gateway", help="Ask the gateway to pay it back first: whole card payments only.")
+        bool, typer.Option("--at-gateway", help="Ask the gateway to pay it back: whole card payments only.")
     ] = False,
     key: Key = "",
     who: Who = "",
@@ -59,15 +55,10 @@ def refund(
     if at_gateway and amount is not None:
         raise typer.BadParameter("the gateway refunds whole payments: leave --amount out", param_hint="--at-gateway")
     target, wanted, command = _payment(payment), _amount(amount), _command(key, who=who, reason=reason)
-    database = load(DatabaseSettings)
-    composed = (
-        compose_correct_at_gateway(database, redis=load(RedisSettings), qpay=load(QPaySettings))
-        if at_gateway
-        else compose_correct(database)
-    )
-    with composed as correct, _told():
-        if at_gateway:
-            correct.refund_at_gateway(target, reason=reason)
+    if at_gateway:
+        refund_at_gateway(target, command, invoice_id=invoice, as_json=as_json)
+        return
+    with compose_correct(load(DatabaseSettings)) as correct, told():
         appended = correct.refund(
             command,
             target,
@@ -96,7 +87,7 @@ def assign(
     Example: tootsoo assign qpay:100000000000001 order-2 --reason "Paid with the QR of order-1 by mistake"
     """
     target, wanted, command = _payment(payment), _amount(amount), _command(key, who=who, reason=reason)
-    with compose_correct(load(DatabaseSettings)) as correct, _told():
+    with compose_correct(load(DatabaseSettings)) as correct, told():
         appended = correct.assign(command, target, from_invoice=from_invoice, to_invoice=to, amount=wanted)
     _report(appended, as_json=as_json)
 
@@ -114,35 +105,9 @@ def void(
     Example: tootsoo void order-1 --reason "The customer cancelled the order"
     """
     command = _command(key, who=who, reason=reason)
-    with compose_correct(load(DatabaseSettings)) as correct, _told():
+    with compose_correct(load(DatabaseSettings)) as correct, told():
         correct.void(invoice, who=command.who, reason=command.reason, key=command.key)
     typer.echo(json.dumps({"invoice": invoice, "status": "void"}) if as_json else f"{invoice} is void")
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """Say in one line why a command was refused, and end with 1."""
-    try:
-        yield
-    except UnknownPaymentError:
-        _refuse("no such payment is recorded there: see GET /v2/payments")
-    except UnknownInvoiceError:
-        _refuse("there is no invoice of that id")
-    except MoreThanHeldError as error:
-        _refuse(str(error))
-    except AmbiguousHolderError:
-        _refuse("several invoices hold a part of it: say --from")
-    except OtherCurrencyError:
-        _refuse("the payment is of another currency than the invoice")
-    except KeyUsedError:
-        _refuse("that --key was used for something else")
-    except GatewayError as error:
-        _refuse(f"the gateway did not refund it: {error.message}. Nothing was recorded")
-
-
-def _refuse(message: str) -> None:
-    typer.echo(f"tootsoo: {message}", err=True)
-    raise typer.Exit(1)
 
 
 def _payment(text: str) -> PaymentKey:

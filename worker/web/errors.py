@@ -20,6 +20,7 @@ from domain.gateway import (
     GatewayRefusedError,
     GatewayUnauthorisedError,
 )
+from domain.gateway_refund import RefundUnderwayError
 from domain.invoice import InvalidInvoiceError
 from domain.pay_link import Refusal
 from domain.refund import MoreThanHeldError, UnknownPaymentError
@@ -79,6 +80,7 @@ _KNOWN: dict[type[Exception], tuple[int, str, str, str | None]] = {
     UnknownPaymentError: (404, "PAYMENT_NOT_FOUND", "no such payment is recorded on this invoice", "payment"),
     MoreThanHeldError: (409, "MORE_THAN_RECEIVED", "the invoice does not hold that much: {error}", "amount"),
     KeyUsedError: (409, "IDEMPOTENCY_CONFLICT", "the key was used for something else", "Idempotency-Key"),
+    RefundUnderwayError: (409, "REFUND_UNDERWAY", "{error}, and nobody knows yet whether it did", "payment"),
     LedgerBusyError: (503, "DATABASE_DOWN", "others are changing the same payments: try again", None),
     GatewayRefusedError: (502, "GATEWAY_REFUSED", "the gateway refused: {code}: {error}", None),
     GatewayUnauthorisedError: (502, "GATEWAY_REFUSED", "the gateway does not take our credentials: {error}", None),

@@ -1,0 +1,31 @@
+"""Look: have a QR checked from now on and wait for it, by ourselves or by a worker."""
+
+import time
+from uuid import UUID
+
+from adapters.postgres.check_requests import CheckRequests
+from domain.payment_event import Source
+from worker.settle import Settle, Settled
+
+LOOK_S = 6.0
+"""How long a check that somebody waits for may take: spacing, and most checks."""
+
+_LOOK_EVERY_S = 0.1
+
+
+def look_now(gateway_invoice_id: UUID, *, check_requests: CheckRequests, settle: Settle) -> bool:
+    """Have a check answered that begins from now on; False when none was in `LOOK_S`: it stays requested.
+
+    Raises:
+        LookupError: there is no such gateway invoice.
+
+    """
+    request = check_requests.request(gateway_invoice_id, source=Source.COMMAND)
+    if request is None:
+        raise LookupError(f"no gateway invoice {gateway_invoice_id}")
+    until = time.monotonic() + LOOK_S
+    while not check_requests.has_served(gateway_invoice_id, requested=request.requested):
+        if settle(gateway_invoice_id) is Settled.FAILED or time.monotonic() > until:
+            return False
+        time.sleep(_LOOK_EVERY_S)
+    return True
