@@ -78,9 +78,10 @@ def plan_gateway_refund(recorded: Recorded, *, payment: PaymentKey, invoice_id: 
 
     """
     known = recorded.payments.get(payment)
-    holding = known.holdings().get(invoice_id) if known else None
-    if known is None or known.received is None or holding is None:
-        raise UnknownPaymentError
+    holdings = known.holdings() if known else {}
+    if known is None or known.received is None or invoice_id not in holdings:
+        raise UnknownPaymentError(holdings)
+    holding = holdings[invoice_id]
     if holding.left != known.received.amount:
         raise NotWholeError(received=known.received.amount, left=holding.left)
     if known.received.gateway_invoice_id is None:

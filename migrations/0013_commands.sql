@@ -30,7 +30,6 @@ CREATE TABLE gateway_refund (
     asked_at           timestamptz NOT NULL DEFAULT now(),
     answered_at        timestamptz,
     answer             text,
-    FOREIGN KEY (gateway, payment_id) REFERENCES payment,
     CHECK ((state = 'asked') = (answered_at IS NULL))
 );
 CREATE UNIQUE INDEX one_refund_underway ON gateway_refund (gateway, payment_id) WHERE state = 'asked';

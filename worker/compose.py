@@ -326,7 +326,6 @@ def _correct(pool: postgres.Pool) -> Correct:
     return Correct(
         ledger=Ledger(pool),
         invoices=Invoices(pool),
-        discrepancies=Discrepancies(pool),
         keys=IdempotencyKeys(pool),
         gateway_refunds=GatewayRefunds(pool),
         clock=utc_now,

@@ -3,7 +3,6 @@
 import structlog
 from moneyed import Money
 
-from adapters.postgres.discrepancies import Discrepancies
 from adapters.postgres.gateway_invoices import UnknownInvoiceError
 from adapters.postgres.gateway_refunds import GatewayRefunds
 from adapters.postgres.idempotency_keys import IdempotencyKeys
@@ -12,7 +11,7 @@ from adapters.postgres.ledger import Appended, Ledger
 from adapters.postgres.recorded import About
 from domain.assign import plan_assign
 from domain.command import Command, digest_of
-from domain.discrepancy import Discrepancy, DiscrepancyKind
+from domain.questions import questions_on_void
 from domain.recorded import PaymentKey
 from domain.refund import plan_refund
 from worker.clock import Clock
@@ -28,14 +27,12 @@ class Correct:
         *,
         ledger: Ledger,
         invoices: Invoices,
-        discrepancies: Discrepancies,
         keys: IdempotencyKeys,
         gateway_refunds: GatewayRefunds,
         clock: Clock,
     ) -> None:
         self._ledger = ledger
         self._invoices = invoices
-        self._discrepancies = discrepancies
         self._keys = keys
         self._gateway_refunds = gateway_refunds
         self._clock = clock
@@ -51,7 +48,7 @@ class Correct:
         """Record that `amount`, or all that is left there, of a payment was given back from an invoice or suspense.
 
         Raises:
-            UnknownPaymentError, MoreThanHeldError, KeyUsedError: see `plan_refund`.
+            UnknownPaymentError, MoreThanHeldError, WrongCurrencyError, KeyUsedError: see `plan_refund`.
             RefundUnderwayError: the gateway may be giving it back.
 
         """
@@ -82,6 +79,7 @@ class Correct:
         payment: PaymentKey,
         *,
         from_invoice: str | None,
+        from_suspense: bool = False,
         to_invoice: str,
         amount: Money | None,
     ) -> Appended:
@@ -89,8 +87,8 @@ class Correct:
 
         Raises:
             UnknownInvoiceError: there is no invoice to move it to.
-            UnknownPaymentError, MoreThanHeldError, AmbiguousHolderError, OtherCurrencyError, KeyUsedError: see
-                `plan_assign`.
+            UnknownPaymentError, AlreadyThereError, MoreThanHeldError, AmbiguousHolderError, OtherCurrencyError,
+                WrongCurrencyError, KeyUsedError: see `plan_assign`.
             RefundUnderwayError: the gateway may be giving it back.
 
         """
@@ -100,7 +98,7 @@ class Correct:
         content = digest_of(
             "assign",
             payment=":".join(payment),
-            from_invoice=from_invoice,
+            from_invoice="" if from_suspense else from_invoice,
             to_invoice=to_invoice,
             amount=amount,
             reason=command.reason,
@@ -114,6 +112,7 @@ class Correct:
                     command,
                     payment=payment,
                     from_invoice=from_invoice,
+                    from_suspense=from_suspense,
                     to_invoice=to_invoice,
                     amount=amount,
                     now=now,
@@ -136,22 +135,18 @@ class Correct:
         now = self._clock()
         if key is not None:
             self._keys.take(key, digest=digest_of("void", invoice=invoice_id, reason=reason), now=now)
-        found = self._invoices.void(invoice_id, reason=reason, now=now, who=who)
-        if found is None:
+        voided = self._invoices.void(
+            invoice_id,
+            reason=reason,
+            now=now,
+            who=who,
+            ask=lambda balance: questions_on_void(invoice_id, balance.net),
+        )
+        if voided is None:
             raise UnknownInvoiceError
-        log.info("invoice.voided", invoice=invoice_id, who=who, again=found.voided)
-        if found.net.amount > 0:
-            question = Discrepancy(
-                kind=DiscrepancyKind.PAID_AFTER_VOID,
-                gateway="",
-                subject=invoice_id,
-                fingerprint="void",
-                detail=f"the invoice was voided while it held {found.net}",
-                invoice_id=invoice_id,
-                payment_id=None,
-            )
-            if self._discrepancies.ask(question, now=now):
-                log.warning("discrepancy.opened", kind=question.kind, invoice=invoice_id, detail=question.detail)
+        log.info("invoice.voided", invoice=invoice_id, who=who, again=voided.again)
+        for one in voided.opened:
+            log.warning("discrepancy.opened", kind=one.kind, invoice=invoice_id, detail=one.detail)
 
 
 def _tell(what: str, appended: Appended, *, who: str) -> None:

@@ -1,11 +1,12 @@
 """Discrepancies: listed, shown and answered; the ledger opens them."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from adapters.postgres.connection import Pool
+from adapters.postgres.connection import Connection, Pool
 from adapters.postgres.queries import load_queries
 from domain.discrepancy import Discrepancy
 
@@ -85,5 +86,10 @@ class Discrepancies:
     def ask(self, question: Discrepancy, *, now: datetime) -> bool:
         """Ask what no gateway's answer raised; False when it was asked before."""
         with self._pool.connection() as connection:
-            opened: int = _queries.ask(connection, question=json.dumps([asdict(question)]), now=now)
-        return opened == 1
+            return ask_all(connection, [question], now=now) == 1
+
+
+def ask_all(connection: Connection, questions: Sequence[Discrepancy], *, now: datetime) -> int:
+    """Ask questions in the caller's transaction; return how many opened by it."""
+    opened: int = _queries.ask(connection, questions=json.dumps([asdict(one) for one in questions]), now=now)
+    return opened

@@ -3,11 +3,12 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Header
+from moneyed import Money
 from pydantic import AfterValidator, Field, StrictStr
 
 from adapters.postgres.gateway_invoices import UnknownInvoiceError
 from domain.command import KEY_PATTERN, Command, require_key
-from domain.invoice import require_invoice_id
+from domain.invoice import InvalidInvoiceError, require_invoice_id
 from domain.payment_event import Kind
 from worker.web.authentication import Caller
 from worker.web.errors import ErrorEnvelope
@@ -53,7 +54,7 @@ def refund(id: InvoiceId, body: AskRefund, key: IdempotencyKey, parts: Parts, ca
         Command(key=key, who=caller, reason=body.reason),
         (gateway, payment_id),
         invoice_id=invoice_id,
-        amount=read_money(body.amount, field="amount") if body.amount else None,
+        amount=_more_than_nothing(read_money(body.amount, field="amount")) if body.amount else None,
     )
     return payment_out(parts.ledger.event(gateway, payment_id, kind=Kind.REFUNDED, ref=key))
 
@@ -64,3 +65,9 @@ def void(id: InvoiceId, body: AskVoid, parts: Parts, caller: Caller, key: Option
     invoice_id = require_invoice_id(id)
     parts.correct.void(invoice_id, who=caller, reason=body.reason, key=key)
     return read_invoice(parts, invoice_id)
+
+
+def _more_than_nothing(amount: Money) -> Money:
+    if amount.amount <= 0:
+        raise InvalidInvoiceError("amount.amount", "must be more than 0")
+    return amount
