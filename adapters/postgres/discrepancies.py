@@ -31,7 +31,9 @@ class Resolve(StrEnum):
     SAME = "same"
     """It was answered so before."""
     OTHER = "other"
-    """It was answered otherwise, or was withdrawn."""
+    """It was answered otherwise."""
+    WITHDRAWN = "withdrawn"
+    """A later check showed that there is no question."""
     UNKNOWN = "unknown"
 
 
@@ -81,6 +83,8 @@ class Discrepancies:
             row = _queries.read_discrepancy(connection, id=discrepancy_id)
         if row is None:
             return Resolve.UNKNOWN
+        if row["state"] == State.WITHDRAWN:
+            return Resolve.WITHDRAWN
         return Resolve.SAME if (row["resolution"], row["resolved_by"]) == (resolution, who) else Resolve.OTHER
 
     def ask(self, question: Discrepancy, *, now: datetime) -> bool:

@@ -1,30 +1,29 @@
 """Commands by which a person corrects what money counts for: refund, assign, void."""
 
-import getpass
 import json
 from typing import Annotated
-from uuid import uuid4
 
 import typer
-from moneyed import Money
 
 from adapters.postgres.ledger import Appended
-from domain.command import Command, require_key
-from domain.money import money
-from domain.recorded import PaymentKey
+from domain.money import MNT
+from worker.cli.given import (
+    Amount,
+    Currency,
+    Json,
+    Key,
+    PaymentArgument,
+    Reason,
+    Who,
+    read_amount,
+    read_command,
+    read_invoice_id,
+    read_payment,
+)
 from worker.cli.refund_at_gateway import refund_at_gateway
-from worker.cli.refusals import told
+from worker.cli.refusals import RefusedError, told
 from worker.compose import compose_correct
 from worker.settings import DatabaseSettings, load
-
-PaymentArgument = Annotated[str, typer.Argument(help="The payment, such as qpay:100000000000001.")]
-Amount = Annotated[str | None, typer.Option(help="How much, in tögrög; without it all that is left there.")]
-Reason = Annotated[str, typer.Option(help="Why, for whoever reads it later.")]
-Key = Annotated[
-    str, typer.Option(help="Your key of this command: the same key again is done once.", show_default="new")
-]
-Who = Annotated[str, typer.Option(help="Who says so.", show_default="the user of this machine")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of words.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -41,6 +40,7 @@ def refund(
         str | None, typer.Option(help="The invoice it is taken from; without it, from suspense.")
     ] = None,
     amount: Amount = None,
+    currency: Currency = MNT,
     at_gateway: Annotated[
         bool, typer.Option("--at-gateway", help="Ask the gateway to pay it back: whole card payments only.")
     ] = False,
@@ -53,16 +53,17 @@ def refund(
     Example: tootsoo refund qpay:100000000000001 --invoice order-1 --amount 50000 --reason "Returned one of two"
     """
     if at_gateway and amount is not None:
-        raise typer.BadParameter("the gateway refunds whole payments: leave --amount out", param_hint="--at-gateway")
-    target, wanted, command = _payment(payment), _amount(amount), _command(key, who=who, reason=reason)
+        raise RefusedError("INVALID", "--at-gateway refunds whole payments: leave --amount out", exit_code=2)
+    target, wanted = read_payment(payment), read_amount(amount, currency=currency)
+    source, command = read_invoice_id(invoice, called="--invoice"), read_command(key, who=who, reason=reason)
     if at_gateway:
-        refund_at_gateway(target, command, invoice_id=invoice, as_json=as_json)
+        refund_at_gateway(target, command, invoice_id=source, as_json=as_json)
         return
     with compose_correct(load(DatabaseSettings)) as correct, told():
         appended = correct.refund(
             command,
             target,
-            invoice_id=invoice,
+            invoice_id=source,
             amount=wanted,
         )
     _report(appended, as_json=as_json)
@@ -77,7 +78,11 @@ def assign(
         str | None,
         typer.Option("--from", help="The invoice it is moved from; without it, from whoever alone holds it."),
     ] = None,
+    from_suspense: Annotated[
+        bool, typer.Option("--from-suspense", help="Moved from suspense, where an invoice holds a part of it as well.")
+    ] = False,
     amount: Amount = None,
+    currency: Currency = MNT,
     key: Key = "",
     who: Who = "",
     as_json: Json = False,
@@ -86,9 +91,15 @@ def assign(
 
     Example: tootsoo assign qpay:100000000000001 order-2 --reason "Paid with the QR of order-1 by mistake"
     """
-    target, wanted, command = _payment(payment), _amount(amount), _command(key, who=who, reason=reason)
+    if from_suspense and from_invoice is not None:
+        raise RefusedError("INVALID", "say either --from or --from-suspense", exit_code=2)
+    target, wanted = read_payment(payment), read_amount(amount, currency=currency)
+    source, command = read_invoice_id(from_invoice, called="--from"), read_command(key, who=who, reason=reason)
+    read_invoice_id(to, called="TO")
     with compose_correct(load(DatabaseSettings)) as correct, told():
-        appended = correct.assign(command, target, from_invoice=from_invoice, to_invoice=to, amount=wanted)
+        appended = correct.assign(
+            command, target, from_invoice=source, from_suspense=from_suspense, to_invoice=to, amount=wanted
+        )
     _report(appended, as_json=as_json)
 
 
@@ -104,34 +115,11 @@ def void(
 
     Example: tootsoo void order-1 --reason "The customer cancelled the order"
     """
-    command = _command(key, who=who, reason=reason)
+    command = read_command(key, who=who, reason=reason)
+    read_invoice_id(invoice, called="INVOICE")
     with compose_correct(load(DatabaseSettings)) as correct, told():
         correct.void(invoice, who=command.who, reason=command.reason, key=command.key)
     typer.echo(json.dumps({"invoice": invoice, "status": "void"}) if as_json else f"{invoice} is void")
-
-
-def _payment(text: str) -> PaymentKey:
-    gateway, separator, payment_id = text.partition(":")
-    if not (gateway and separator and payment_id):
-        raise typer.BadParameter("a payment is written gateway:id, such as qpay:100000000000001")
-    return gateway, payment_id
-
-
-def _amount(text: str | None) -> Money | None:
-    if text is None:
-        return None
-    try:
-        return money(text, currency="MNT")
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--amount") from None
-
-
-def _command(key: str, *, who: str, reason: str) -> Command:
-    try:
-        known = require_key(key) if key else f"cli-{uuid4().hex}"
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--key") from None
-    return Command(key=known, who=who or getpass.getuser(), reason=reason)
 
 
 def _report(appended: Appended, *, as_json: bool) -> None:

@@ -9,7 +9,7 @@ from adapters.postgres.gateway_refunds import GatewayRefund
 from domain.command import Command
 from domain.gateway_refund import RefundState, UnknownGatewayError
 from domain.recorded import PaymentKey
-from worker.cli.refusals import refuse, told
+from worker.cli.refusals import RefusedError, told
 from worker.clock import rfc3339
 from worker.compose import compose_refund_at_gateway
 from worker.refund_at_gateway import NotWrittenDownError
@@ -26,9 +26,10 @@ def refund_at_gateway(payment: PaymentKey, command: Command, *, invoice_id: str 
         try:
             known = refund(command, payment, invoice_id=invoice_id)
         except UnknownGatewayError:
-            raise typer.BadParameter(f"there is no gateway {payment[0]!r} here", param_hint="PAYMENT") from None
+            raise RefusedError("UNKNOWN_GATEWAY", f"there is no gateway {payment[0]} here", exit_code=2) from None
         except NotWrittenDownError as error:
-            refuse(f"{error}. Give nothing back by another way; this finds out: {again}")
+            message = f"{error}. Give nothing back by another way; this finds out: {again}"
+            raise RefusedError("NOT_WRITTEN_DOWN", message) from None
     if as_json:
         typer.echo(json.dumps(_as_json(known), ensure_ascii=False))
     else:
