@@ -1,8 +1,10 @@
 """A refund at the gateway is money leaving: planned first, asked for once, and what is not known is not guessed."""
 
+import shlex
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from pathlib import Path
 from uuid import UUID
 
 import httpx
@@ -15,6 +17,7 @@ from domain.payment_event import Source
 from domain.refund import UnknownPaymentError
 from tests.waiting import wait_until
 from tests.worker.conftest import Stack
+from tests.worker.test_cli_corrections import tootsoo
 from worker.compose import compose_refund_at_gateway
 from worker.refund_at_gateway import NotWrittenDownError, RefundAtGateway
 from worker.settle import Settled
@@ -258,3 +261,30 @@ def test_a_yes_that_cannot_be_written_down_is_told_and_found_again(
 def _other(stack: Stack) -> str:
     stack.put("order-2")
     return "order-2"
+
+
+def test_staff_read_what_is_known_and_what_to_do(stack: Stack, paid: tuple[str, str], tmp_path: Path) -> None:
+    words = ["refund", ":".join(paid), "--invoice", "order-1", "--at-gateway", "--reason", "It's broken"]
+    groups = stack.groups
+    env = {
+        "REDIS_URL": groups.redis.redis_url,
+        "QPAY_BASE_URL": groups.qpay.qpay_base_url,
+        "QPAY_USERNAME": groups.qpay.qpay_username,
+        "QPAY_PASSWORD": groups.qpay.qpay_password.get_secret_value(),
+        "QPAY_INVOICE_CODE": groups.qpay.qpay_invoice_code,
+    }
+    stack.gateway.lose(answers=100)
+    unknown = tootsoo(tmp_path, groups.database.database_url, *words, env=env)
+    stack.gateway.lose()
+
+    told = unknown.stderr.splitlines()[-1]
+    again = shlex.split(told.partition("no second refund: tootsoo ")[2])
+    found = tootsoo(tmp_path, groups.database.database_url, *again, env=env)
+
+    assert (unknown.returncode, unknown.stdout) == (1, "")
+    assert told.startswith("tootsoo: NOBODY KNOWS whether qpay gave ")
+    assert "Give nothing back by another way" in told
+    assert again[:-1] == [*words, "--key"]
+    assert found.returncode == 0, found.stderr
+    assert found.stdout.startswith("refunded 1000 on order-1: qpay gave it back")
+    assert asked(stack) == 1
