@@ -1,5 +1,6 @@
 """Assign: a person moves a payment, or a part of it, from suspense or another invoice to the invoice it belongs to."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 
@@ -10,7 +11,7 @@ from domain.payment_event import Kind
 from domain.questions import questions_about
 from domain.reconciler import Decision
 from domain.recorded import PaymentKey, Recorded
-from domain.refund import MoreThanHeldError, UnknownPaymentError
+from domain.refund import MoreThanHeldError, UnknownPaymentError, WrongCurrencyError, name_of
 
 
 class OtherCurrencyError(Exception):
@@ -18,7 +19,14 @@ class OtherCurrencyError(Exception):
 
 
 class AmbiguousHolderError(Exception):
-    """Several invoices hold a part of the payment: say from which one it is to be moved."""
+    """Several invoices, or one and suspense, hold a part of the payment: say from where it is to be moved."""
+
+    def __init__(self, holders: Iterable[str | None]) -> None:
+        super().__init__(f"{' and '.join(sorted(map(name_of, holders)))} hold a part of it")
+
+
+class AlreadyThereError(Exception):
+    """All that could be moved is on that invoice already."""
 
 
 def plan_assign(
@@ -27,19 +35,21 @@ def plan_assign(
     *,
     payment: PaymentKey,
     from_invoice: str | None,
+    from_suspense: bool = False,
     to_invoice: str,
     amount: Money | None,
     now: datetime,
 ) -> Decision:
     """Decide on moving `amount`, or all that is left, of a payment to an invoice.
 
-    From `from_invoice`; None means from whoever alone holds it, suspense included. The same command again is
-    nothing more. The payment occurred when it did: moving it later does not make it late. `now` is UTC.
+    From `from_invoice`, or suspense; neither means from whoever alone holds it, suspense included. The same command
+    again is nothing more. The payment occurred when it did: moving it later does not make it late. `now` is UTC.
 
     Raises:
         UnknownPaymentError: it is not recorded, or nothing of it was ever there.
+        AlreadyThereError: it is there already.
         MoreThanHeldError: less than that is left there.
-        AmbiguousHolderError, OtherCurrencyError, KeyUsedError: see there.
+        AmbiguousHolderError, OtherCurrencyError, WrongCurrencyError, KeyUsedError: see there.
 
     """
     known = recorded.payments.get(payment)
@@ -51,15 +61,22 @@ def plan_assign(
         return Decision()
     holdings = known.holdings()
     holders = [holder for holder, holding in holdings.items() if holding.left.amount > 0 and holder != to_invoice]
-    if from_invoice is None and len(holders) > 1:
-        raise AmbiguousHolderError
-    source = from_invoice if from_invoice is not None else next(iter(holders), None)
-    if source not in holdings or source == to_invoice:
-        raise UnknownPaymentError
+    is_named = from_suspense or from_invoice is not None
+    if (is_named and from_invoice == to_invoice) or not (is_named or holders):
+        if to_invoice in holdings and holdings[to_invoice].left.amount > 0:
+            raise AlreadyThereError
+        raise MoreThanHeldError(known.events[0].amount * 0)
+    if not is_named and len(holders) > 1:
+        raise AmbiguousHolderError(holders)
+    source = from_invoice if is_named else holders[0]
+    if source not in holdings:
+        raise UnknownPaymentError(holdings)
     left, target = holdings[source].left, recorded.invoices[to_invoice]
     if known.currency != target.currency:
         raise OtherCurrencyError
     wanted = left if amount is None else amount
+    if wanted.currency != left.currency:
+        raise WrongCurrencyError(known.currency)
     if not 0 < wanted.amount <= left.amount:
         raise MoreThanHeldError(left)
     came = known.events[0]

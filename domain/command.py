@@ -1,11 +1,14 @@
 """A person's command about money: what makes it one command, who gave it, and why."""
 
+import json
 import re
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 
 from moneyed import Money
 
+from domain.money import minor_units
 from domain.payment_event import GATEWAY_REF, Kind, OccurredAtSource, PaymentEvent, Source
 from domain.recorded import PaymentKey, RecordedEvent
 
@@ -28,6 +31,19 @@ def require_key(text: str) -> str:
     if text.startswith(GATEWAY_REF):
         raise ValueError(f"must not begin with {GATEWAY_REF}: that stands for a gateway's own proof")
     return text
+
+
+def digest_of(verb: str, **content: str | Money | None) -> bytes:
+    """Return what tells one command's content from another's, 32 bytes: its verb and all that it asked for.
+
+    Not who asked: a double click is one, whoever is logged in at the second. 100 and 100.00 are the same amount.
+    """
+    parts = {name: _plain(part) for name, part in content.items()}
+    return sha256(json.dumps([verb, parts], sort_keys=True).encode()).digest()
+
+
+def _plain(part: str | Money | None) -> str | list[int | str] | None:
+    return [minor_units(part), part.currency.code] if isinstance(part, Money) else part
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,8 @@ class DiscrepancyKind(StrEnum):
     """A void invoice holds money."""
     DUPLICATE_PAYMENT = "duplicate_payment"
     """Two QRs, or two gateways, were paid for the same due."""
+    REFUND_UNKNOWN = "refund_unknown"
+    """A gateway was asked to give a payment back, and nobody knows whether it did."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from moneyed import Money
+
 from domain.discrepancy import Discrepancy, DiscrepancyKind
 from domain.payment_event import Kind, PaymentEvent
 from domain.recorded import RecordedInvoice, route_of
@@ -33,6 +35,22 @@ def questions_about(invoice: RecordedInvoice, events: Sequence[PaymentEvent]) ->
             ),
         )
     return ()
+
+
+def questions_on_void(invoice_id: str, held: Money) -> tuple[Discrepancy, ...]:
+    """Ask what voiding an invoice raises that holds so much: somebody has to give it back or move it."""
+    if held.amount <= 0:
+        return ()
+    question = Discrepancy(
+        kind=DiscrepancyKind.PAID_AFTER_VOID,
+        gateway="",
+        subject=invoice_id,
+        fingerprint="void",
+        detail=f"the invoice was voided while it held {held}",
+        invoice_id=invoice_id,
+        payment_id=None,
+    )
+    return (question,)
 
 
 def _paid_after_void(invoice_id: str, came: Sequence[PaymentEvent]) -> Discrepancy:

@@ -1,5 +1,6 @@
 """Refund: a person records that money of a payment was given back, never more than the invoice holds of it."""
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from moneyed import Money
@@ -11,7 +12,19 @@ from domain.recorded import PaymentKey, Recorded
 
 
 class UnknownPaymentError(Exception):
-    """No such payment is recorded, or not on this invoice."""
+    """No such payment is recorded, or not on this invoice. The message says where it is."""
+
+    def __init__(self, holders: Iterable[str | None] = ()) -> None:
+        known = sorted(map(name_of, holders))
+        super().__init__(f"nothing of it is there; {' and '.join(known)} had it" if known else "it is not recorded")
+
+
+class WrongCurrencyError(Exception):
+    """The amount is in another currency than the payment."""
+
+    def __init__(self, currency: str) -> None:
+        super().__init__(f"the payment is in {currency}")
+        self.currency = currency
 
 
 class MoreThanHeldError(Exception):
@@ -38,18 +51,27 @@ def plan_refund(
     Raises:
         UnknownPaymentError: it is not recorded, or has never been there.
         MoreThanHeldError: less than that is left there.
+        WrongCurrencyError: the amount is in another one than the payment.
         KeyUsedError: the key stands for another refund of this payment.
 
     """
     known = recorded.payments.get(payment)
-    holding = known.holdings().get(invoice_id) if known else None
-    if known is None or holding is None:
-        raise UnknownPaymentError
+    holdings = known.holdings() if known else {}
+    if known is None or invoice_id not in holdings:
+        raise UnknownPaymentError(holdings)
+    holding = holdings[invoice_id]
     before = known.find(Kind.REFUNDED, command.key)
     if before is not None:
         command.require_same(before, invoice_id=invoice_id, amount=amount)
         return Decision()
     wanted = holding.left if amount is None else amount
-    if wanted.currency != holding.left.currency or not 0 < wanted.amount <= holding.left.amount:
+    if wanted.currency != holding.left.currency:
+        raise WrongCurrencyError(known.currency)
+    if not 0 < wanted.amount <= holding.left.amount:
         raise MoreThanHeldError(holding.left)
     return Decision(events=(command.event(Kind.REFUNDED, payment, invoice_id=invoice_id, amount=wanted, now=now),))
+
+
+def name_of(holder: str | None) -> str:
+    """Name an invoice, or suspense, to a person."""
+    return "suspense" if holder is None else holder

@@ -3,7 +3,7 @@
 import contextlib
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
@@ -17,6 +17,8 @@ class Proxy:
         self._whole.set()
         self._flowing = threading.Event()
         self._flowing.set()
+        self._lost_requests = 0
+        self._lost_answers = 0
         self._open: list[socket.socket] = []
         self._lock = threading.Lock()
         threading.Thread(target=self._accept, daemon=True).start()
@@ -42,6 +44,10 @@ class Proxy:
     def flow(self) -> None:
         self._flowing.set()
 
+    def lose(self, *, requests: int = 0, answers: int = 0) -> None:
+        """Cut the connection of the next so many requests before, or answers after, the server has read them."""
+        self._lost_requests, self._lost_answers = requests, answers
+
     def close(self) -> None:
         self.flow()
         self.cut()
@@ -65,13 +71,23 @@ class Proxy:
         server.settimeout(None)
         with self._lock:
             self._open += [client, server]
-        for source, sink in ((client, server), (server, client)):
-            threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
+        for source, sink, losing in ((client, server, self._loses_request), (server, client, self._loses_answer)):
+            threading.Thread(target=self._pump, args=(source, sink, losing), daemon=True).start()
 
-    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+    def _loses_request(self) -> bool:
+        self._lost_requests -= 1
+        return self._lost_requests >= 0
+
+    def _loses_answer(self) -> bool:
+        self._lost_answers -= 1
+        return self._lost_answers >= 0
+
+    def _pump(self, source: socket.socket, sink: socket.socket, loses: Callable[[], bool]) -> None:
         with contextlib.suppress(OSError):  # one side went away, so the other does too
             while data := source.recv(65_536):
                 self._flowing.wait()
+                if loses():
+                    break
                 sink.sendall(data)
         _close(source)
         _close(sink)

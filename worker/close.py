@@ -1,6 +1,5 @@
 """Close: make a QR that is no longer right unpayable, and record what was paid on it before."""
 
-import time
 from collections.abc import Mapping
 from typing import assert_never
 from uuid import UUID
@@ -19,19 +18,14 @@ from domain.gateway import (
     PaymentGateway,
 )
 from domain.pay_link import AfterPaid, GatewayInvoiceState, plan_after_paid
-from domain.payment_event import Source
 from worker.clock import Clock
-from worker.settle import Settle, Settled
+from worker.look import look_now
+from worker.settle import Settle
 
 log = structlog.get_logger()
 
-SETTLE_S = 6.0
-"""How long the check of a QR that was just closed is waited for: spacing, and most checks."""
-
 CLOSE_TRIES = 80
 """A QR that workers failed to close so often is parked: after some three days, once an hour in the end."""
-
-_LOOK_EVERY_S = 0.1
 
 
 class CloseQr:
@@ -102,15 +96,8 @@ class CloseQr:
 
     def _settle_now(self, gateway_invoice_id: UUID) -> None:
         """Have a check answered that begins from now on, by us or by a worker; if that cannot be done, say so."""
-        request = self._check_requests.request(gateway_invoice_id, source=Source.COMMAND)
-        if request is None:
-            raise LookupError(f"no gateway invoice {gateway_invoice_id}")
-        until = time.monotonic() + SETTLE_S
-        while not self._check_requests.has_served(gateway_invoice_id, requested=request.requested):
-            failed = self._settle(gateway_invoice_id) is Settled.FAILED
-            if failed or time.monotonic() > until:
-                raise GatewayOutcomeUnknownError("a payment on the QR is being looked up: ask again")
-            time.sleep(_LOOK_EVERY_S)
+        if not look_now(gateway_invoice_id, check_requests=self._check_requests, settle=self._settle):
+            raise GatewayOutcomeUnknownError("a payment on the QR is being looked up: ask again")
 
 
 class CloseDue:

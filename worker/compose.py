@@ -22,7 +22,9 @@ from adapters.postgres.check_requests import CheckRequests
 from adapters.postgres.discrepancies import Discrepancies
 from adapters.postgres.dossiers import Dossiers
 from adapters.postgres.gateway_invoices import GatewayInvoices
+from adapters.postgres.gateway_refunds import GatewayRefunds
 from adapters.postgres.history import History
+from adapters.postgres.idempotency_keys import IdempotencyKeys
 from adapters.postgres.invoices import Invoices
 from adapters.postgres.ledger import Ledger
 from adapters.postgres.parked import ParkedQrs
@@ -47,11 +49,11 @@ from worker.housekeeping import housekeep
 from worker.issue import ISSUE_DEADLINE_S, Issue
 from worker.jobs import works
 from worker.latest import Latest
-from worker.look import FRESH_S, NOTHING_SEEN, WAIT_S, Sight, look
 from worker.metrics.instruments import Metrics
 from worker.metrics.messages import MessageMetrics
 from worker.metrics.state import StateCollector
 from worker.plan import Plan
+from worker.refund_at_gateway import RefundAtGateway
 from worker.replay import Replayed, replay
 from worker.ring import Ring, ring_due, ring_quietly
 from worker.run_job import RunJob
@@ -70,6 +72,7 @@ from worker.settings import (
     WebSettings,
 )
 from worker.settle import Settle
+from worker.sight import FRESH_S, NOTHING_SEEN, WAIT_S, Sight, look
 from worker.starting import StartError, await_up, database_reported
 from worker.verify_ledger import LedgerReport, verify_ledger
 from worker.web.parts import WebParts
@@ -155,18 +158,9 @@ def open_dossiers(settings: DatabaseSettings) -> Iterator[Dossiers]:
 
 @contextmanager
 def compose_correct(database: DatabaseSettings) -> Iterator[Correct]:
-    """Put a person's commands about money together; without gateways."""
+    """Put a person's commands about money together that need no gateway."""
     with open_database(database) as pool:
-        yield _correct(pool, gateways={})
-
-
-@contextmanager
-def compose_correct_at_gateway(
-    database: DatabaseSettings, *, redis: RedisSettings, qpay: QPaySettings
-) -> Iterator[Correct]:
-    """Put a person's commands about money together, with the gateways that can be asked to refund."""
-    with open_database(database) as pool, _open_qpay(qpay, redis=redis) as gateway:
-        yield _correct(pool, gateways={gateway.name: gateway})
+        yield _correct(pool)
 
 
 @contextmanager
@@ -296,7 +290,7 @@ def compose_web(
             ledger=core.ledger,
             check_requests=core.check_requests,
             api_keys=ApiKeys(core.pool),
-            correct=_correct(core.pool, gateways=core.gateways, ledger=core.ledger),
+            correct=_correct(core.pool, ledger=core.ledger),
             issue=Issue(
                 gateways=core.gateways,
                 gateway_invoices=_gateway_invoices(core.pool, qr_lifetime=web.qr_lifetime),
@@ -311,6 +305,32 @@ def compose_web(
             see=see,
             metrics=metrics,
             metrics_tokens=metrics_settings.metrics_token,
+            clock=utc_now,
+        )
+
+
+@contextmanager
+def compose_refund_at_gateway(
+    *, database: DatabaseSettings, redis: RedisSettings, checks: CheckSettings, qpay: QPaySettings
+) -> Iterator[RefundAtGateway]:
+    """Put the refund at a gateway together."""
+    with _core(
+        database=database,
+        redis=redis,
+        checks=checks,
+        qpay=qpay,
+        redis_timeout_s=WEB_REDIS_TIMEOUT_S,
+        metrics=Metrics(),
+    ) as core:
+        yield RefundAtGateway(
+            gateways=core.gateways,
+            refunds=GatewayRefunds(core.pool),
+            ledger=core.ledger,
+            keys=IdempotencyKeys(core.pool),
+            discrepancies=Discrepancies(core.pool),
+            check_requests=core.check_requests,
+            settle=core.settle,
+            ring=core.ring,
             clock=utc_now,
         )
 
@@ -443,12 +463,12 @@ def _gateway_invoices(pool: postgres.Pool, *, qr_lifetime: timedelta = QR_LIFETI
     return GatewayInvoices(pool, qr_lifetime=qr_lifetime, issue_deadline_s=ISSUE_DEADLINE_S)
 
 
-def _correct(pool: postgres.Pool, *, gateways: Mapping[str, PaymentGateway], ledger: Ledger | None = None) -> Correct:
+def _correct(pool: postgres.Pool, *, ledger: Ledger | None = None) -> Correct:
     return Correct(
         ledger=ledger or Ledger(pool),
         invoices=Invoices(pool),
-        discrepancies=Discrepancies(pool),
-        gateways=gateways,
+        keys=IdempotencyKeys(pool),
+        gateway_refunds=GatewayRefunds(pool),
         clock=utc_now,
     )
 

@@ -1,19 +1,17 @@
 """Correct: what a person does about money that is not where it should be: refund, assign, void."""
 
-from collections.abc import Mapping
-
 import structlog
 from moneyed import Money
 
-from adapters.postgres.discrepancies import Discrepancies
 from adapters.postgres.gateway_invoices import UnknownInvoiceError
+from adapters.postgres.gateway_refunds import GatewayRefunds
+from adapters.postgres.idempotency_keys import IdempotencyKeys
 from adapters.postgres.invoices import Invoices
 from adapters.postgres.ledger import Appended, Ledger
 from adapters.postgres.recorded import About
 from domain.assign import plan_assign
-from domain.command import Command
-from domain.discrepancy import Discrepancy, DiscrepancyKind
-from domain.gateway import PaymentGateway
+from domain.command import Command, digest_of
+from domain.questions import questions_on_void
 from domain.recorded import PaymentKey
 from domain.refund import plan_refund
 from worker.clock import Clock
@@ -29,14 +27,14 @@ class Correct:
         *,
         ledger: Ledger,
         invoices: Invoices,
-        discrepancies: Discrepancies,
-        gateways: Mapping[str, PaymentGateway],
+        keys: IdempotencyKeys,
+        gateway_refunds: GatewayRefunds,
         clock: Clock,
     ) -> None:
         self._ledger = ledger
         self._invoices = invoices
-        self._discrepancies = discrepancies
-        self._gateways = gateways
+        self._keys = keys
+        self._gateway_refunds = gateway_refunds
         self._clock = clock
 
     def refund(
@@ -50,35 +48,30 @@ class Correct:
         """Record that `amount`, or all that is left there, of a payment was given back from an invoice or suspense.
 
         Raises:
-            UnknownPaymentError, MoreThanHeldError, KeyUsedError: see `plan_refund`.
+            UnknownPaymentError, MoreThanHeldError, WrongCurrencyError, KeyUsedError: see `plan_refund`.
+            RefundUnderwayError: the gateway may be giving it back.
 
         """
         now = self._clock()
-        appended = self._ledger.append(
-            About(invoices=frozenset({invoice_id} if invoice_id else ()), payments=frozenset({payment})),
-            lambda recorded: plan_refund(
-                recorded,
-                command,
-                payment=payment,
-                invoice_id=invoice_id,
-                amount=amount,
-                now=now,
-            ),
-            recorded_at=now,
+        content = digest_of(
+            "refund", payment=":".join(payment), invoice=invoice_id, amount=amount, reason=command.reason
         )
+        self._keys.take(command.key, digest=content, now=now)
+        with self._gateway_refunds.refusing_underway(payment):
+            appended = self._ledger.append(
+                About(invoices=frozenset({invoice_id} if invoice_id else ()), payments=frozenset({payment})),
+                lambda recorded: plan_refund(
+                    recorded,
+                    command,
+                    payment=payment,
+                    invoice_id=invoice_id,
+                    amount=amount,
+                    now=now,
+                ),
+                recorded_at=now,
+            )
         _tell("refund.recorded", appended, who=command.who)
         return appended
-
-    def refund_at_gateway(self, payment: PaymentKey, *, reason: str) -> None:
-        """Ask the gateway to give a whole payment back. Nothing is recorded: a check of its QR proves it, or a person.
-
-        Raises:
-            GatewayError: it said no (only cards are refunded so), or nobody knows.
-
-        """
-        gateway, payment_id = payment
-        self._gateways[gateway].refund(payment_id, note=reason)
-        log.info("refund.asked", gateway=gateway, payment=payment_id)
 
     def assign(
         self,
@@ -86,6 +79,7 @@ class Correct:
         payment: PaymentKey,
         *,
         from_invoice: str | None,
+        from_suspense: bool = False,
         to_invoice: str,
         amount: Money | None,
     ) -> Appended:
@@ -93,53 +87,66 @@ class Correct:
 
         Raises:
             UnknownInvoiceError: there is no invoice to move it to.
-            UnknownPaymentError, MoreThanHeldError, AmbiguousHolderError, OtherCurrencyError, KeyUsedError: see
-                `plan_assign`.
+            UnknownPaymentError, AlreadyThereError, MoreThanHeldError, AmbiguousHolderError, OtherCurrencyError,
+                WrongCurrencyError, KeyUsedError: see `plan_assign`.
+            RefundUnderwayError: the gateway may be giving it back.
 
         """
         if self._invoices.read(to_invoice) is None:
             raise UnknownInvoiceError
         now = self._clock()
-        appended = self._ledger.append(
-            About(invoices=frozenset({to_invoice}), payments=frozenset({payment})),
-            lambda recorded: plan_assign(
-                recorded,
-                command,
-                payment=payment,
-                from_invoice=from_invoice,
-                to_invoice=to_invoice,
-                amount=amount,
-                now=now,
-            ),
-            recorded_at=now,
+        content = digest_of(
+            "assign",
+            payment=":".join(payment),
+            from_invoice="" if from_suspense else from_invoice,
+            to_invoice=to_invoice,
+            amount=amount,
+            reason=command.reason,
         )
+        self._keys.take(command.key, digest=content, now=now)
+        with self._gateway_refunds.refusing_underway(payment):
+            appended = self._ledger.append(
+                About(invoices=frozenset({to_invoice}), payments=frozenset({payment})),
+                lambda recorded: plan_assign(
+                    recorded,
+                    command,
+                    payment=payment,
+                    from_invoice=from_invoice,
+                    from_suspense=from_suspense,
+                    to_invoice=to_invoice,
+                    amount=amount,
+                    now=now,
+                ),
+                recorded_at=now,
+            )
         _tell("payment.assigned", appended, who=command.who)
         return appended
 
-    def void(self, invoice_id: str, *, who: str, reason: str) -> None:
+    def void(self, invoice_id: str, *, who: str, reason: str, key: str | None = None) -> None:
         """Let nothing be due on an invoice any more. What it holds stays there, and is a question for a person.
+
+        Twice is once, with the same `key`, with another and without.
 
         Raises:
             UnknownInvoiceError: there is no such invoice.
+            KeyUsedError: the key stands for something else.
 
         """
         now = self._clock()
-        found = self._invoices.void(invoice_id, reason=reason, now=now, who=who)
-        if found is None:
+        if key is not None:
+            self._keys.take(key, digest=digest_of("void", invoice=invoice_id, reason=reason), now=now)
+        voided = self._invoices.void(
+            invoice_id,
+            reason=reason,
+            now=now,
+            who=who,
+            ask=lambda balance: questions_on_void(invoice_id, balance.net),
+        )
+        if voided is None:
             raise UnknownInvoiceError
-        log.info("invoice.voided", invoice=invoice_id, who=who, again=found.voided)
-        if found.net.amount > 0:
-            question = Discrepancy(
-                kind=DiscrepancyKind.PAID_AFTER_VOID,
-                gateway="",
-                subject=invoice_id,
-                fingerprint="void",
-                detail=f"the invoice was voided while it held {found.net}",
-                invoice_id=invoice_id,
-                payment_id=None,
-            )
-            if self._discrepancies.ask(question, now=now):
-                log.warning("discrepancy.opened", kind=question.kind, invoice=invoice_id, detail=question.detail)
+        log.info("invoice.voided", invoice=invoice_id, who=who, again=voided.again)
+        for one in voided.opened:
+            log.warning("discrepancy.opened", kind=one.kind, invoice=invoice_id, detail=one.detail)
 
 
 def _tell(what: str, appended: Appended, *, who: str) -> None:

@@ -1,11 +1,12 @@
 """Discrepancies: listed, shown and answered; the ledger opens them."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from adapters.postgres.connection import Pool
+from adapters.postgres.connection import Connection, Pool
 from adapters.postgres.queries import load_queries
 from domain.discrepancy import Discrepancy
 
@@ -30,7 +31,9 @@ class Resolve(StrEnum):
     SAME = "same"
     """It was answered so before."""
     OTHER = "other"
-    """It was answered otherwise, or was withdrawn."""
+    """It was answered otherwise."""
+    WITHDRAWN = "withdrawn"
+    """A later check showed that there is no question."""
     UNKNOWN = "unknown"
 
 
@@ -80,10 +83,17 @@ class Discrepancies:
             row = _queries.read_discrepancy(connection, id=discrepancy_id)
         if row is None:
             return Resolve.UNKNOWN
+        if row["state"] == State.WITHDRAWN:
+            return Resolve.WITHDRAWN
         return Resolve.SAME if (row["resolution"], row["resolved_by"]) == (resolution, who) else Resolve.OTHER
 
     def ask(self, question: Discrepancy, *, now: datetime) -> bool:
         """Ask what no gateway's answer raised; False when it was asked before."""
         with self._pool.connection() as connection:
-            opened: int = _queries.ask(connection, question=json.dumps([asdict(question)]), now=now)
-        return opened == 1
+            return ask_all(connection, [question], now=now) == 1
+
+
+def ask_all(connection: Connection, questions: Sequence[Discrepancy], *, now: datetime) -> int:
+    """Ask questions in the caller's transaction; return how many opened by it."""
+    opened: int = _queries.ask(connection, questions=json.dumps([asdict(one) for one in questions]), now=now)
+    return opened

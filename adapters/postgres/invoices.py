@@ -1,13 +1,16 @@
 """Invoices: put by the merchant, read with their balance and their QRs."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
 from adapters.postgres.connection import Connection, Pool, Row
+from adapters.postgres.discrepancies import ask_all
 from adapters.postgres.queries import load_queries
 from domain.balance import Balance
+from domain.discrepancy import Discrepancy
 from domain.invoice import InvoiceTerms
 from domain.money import from_minor_units, minor_units
 
@@ -66,6 +69,15 @@ class InvoiceRecord:
     gateway_invoices: tuple[GatewayInvoiceSummary, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Voided:
+    """What came of a void."""
+
+    again: bool
+    """It was void before."""
+    opened: Sequence[Discrepancy]
+
+
 class Invoices:
     """The invoices of the merchant. Each method is one transaction, committed when it returns."""
 
@@ -102,18 +114,31 @@ class Invoices:
             _queries.update_description(connection, id=invoice_id, **words)
             return Put.CHANGED
 
-    def void(self, invoice_id: str, *, reason: str, now: datetime, who: str) -> Balance | None:
-        """Let nothing be due on an invoice any more, and its open QRs be closed; None when there is no such invoice.
+    def void(
+        self,
+        invoice_id: str,
+        *,
+        reason: str,
+        now: datetime,
+        who: str,
+        ask: Callable[[Balance], Sequence[Discrepancy]] = lambda _: (),
+    ) -> Voided | None:
+        """Let nothing be due on an invoice any more, its open QRs be closed, and ask what that raises.
 
-        Returns the balance as it was found. An invoice that is void stays void since when it was; twice is once.
+        All of it or nothing. An invoice that is void stays void since when it was; twice is once. Returns what came of
+        it; None when there is no such invoice.
         """
         with self._pool.connection() as connection, connection.transaction():
             balance = lock_balance(connection, invoice_id)
-            if balance is not None and not balance.voided:
+            if balance is None:
+                return None
+            if not balance.voided:
                 _queries.insert_void_change(connection, invoice_id=invoice_id, reason=reason, who=who, now=now)
                 _queries.update_voided(connection, invoice_id=invoice_id, now=now)
                 _queries.close_open_gateway_invoices(connection, invoice_id=invoice_id)
-            return balance
+            questions = ask(balance)
+            opened = ask_all(connection, questions, now=now) if questions else 0
+            return Voided(again=balance.voided, opened=questions if opened else ())
 
     def read(self, invoice_id: str) -> InvoiceRecord | None:
         """Read an invoice as it stands; None when there is none."""

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.assign import AmbiguousHolderError, OtherCurrencyError, plan_assign
+from domain.assign import AlreadyThereError, AmbiguousHolderError, OtherCurrencyError, plan_assign
 from domain.command import Command, KeyUsedError, require_key
 from domain.discrepancy import DiscrepancyKind
 from domain.money import money
 from domain.payment_event import Kind, PaymentEvent
 from domain.reconciler import Decision
 from domain.recorded import Recorded
-from domain.refund import MoreThanHeldError, UnknownPaymentError, plan_refund
+from domain.refund import MoreThanHeldError, UnknownPaymentError, WrongCurrencyError, plan_refund
 from tests.domain.samples import NOON, an_event, recorded
 
 P = ("qpay", "100000000000001")
@@ -130,10 +130,45 @@ def test_whence_it_moves_must_be_clear() -> None:
 
     with pytest.raises(AmbiguousHolderError):
         assign(known, to_invoice="order-3", key="k2")
-    with pytest.raises(UnknownPaymentError):
+    with pytest.raises(AlreadyThereError):
         assign(known, to_invoice="order-2", from_invoice="order-2", key="k2")
     with pytest.raises(UnknownPaymentError):
         assign(recorded(invoice_ids=BOTH))
+
+
+def test_a_lump_in_suspense_is_split_over_two_invoices() -> None:
+    lump = an_event(P[1], amount="100", invoice_id=None)
+    first = assign(recorded(lump, invoice_ids=BOTH), "60", to_invoice="order-1")
+    known = recorded(lump, *first.events, invoice_ids=BOTH)
+
+    second = assign(known, "40", key="k2", from_suspense=True)
+
+    assert outline(second) == [("assigned", "order-2", "40"), ("unassigned", None, "40")]
+    with pytest.raises(AmbiguousHolderError, match="order-1 and suspense"):
+        assign(known, "40", key="k2")
+    with pytest.raises(MoreThanHeldError):
+        assign(known, "41", key="k2", from_suspense=True)
+
+
+def test_what_is_there_already_is_not_moved_there() -> None:
+    known = recorded(RECEIVED, invoice_ids=BOTH)
+
+    with pytest.raises(AlreadyThereError):
+        assign(known, to_invoice="order-1")
+    with pytest.raises(UnknownPaymentError, match="order-1 had it"):
+        assign(known, from_suspense=True)
+
+
+def test_an_amount_in_another_currency_than_the_payments_is_named() -> None:
+    with pytest.raises(WrongCurrencyError, match="MNT"):
+        plan_refund(
+            recorded(RECEIVED),
+            by(),
+            payment=P,
+            invoice_id="order-1",
+            amount=money("1", currency="USD"),
+            now=NOON,
+        )
 
 
 def test_what_moves_to_a_void_invoice_or_makes_it_hold_too_much_is_asked_about() -> None:

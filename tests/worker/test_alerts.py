@@ -20,10 +20,10 @@ from domain.gateway import GatewayUnauthorisedError
 from domain.payment_event import Source
 from tests.domain.samples import an_event
 from tests.worker.scrape import Scrape
-from worker.look import Sight
 from worker.metrics.instruments import Metrics
 from worker.metrics.messages import MessageMetrics
 from worker.metrics.state import StateCollector
+from worker.sight import Sight
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "operations.md").read_text(encoding="utf-8")

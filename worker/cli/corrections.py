@@ -1,34 +1,29 @@
 """Commands by which a person corrects what money counts for: refund, assign, void."""
 
-import getpass
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated
-from uuid import uuid4
 
 import typer
-from moneyed import Money
 
-from adapters.postgres.gateway_invoices import UnknownInvoiceError
 from adapters.postgres.ledger import Appended
-from domain.assign import AmbiguousHolderError, OtherCurrencyError
-from domain.command import Command, KeyUsedError, require_key
-from domain.gateway import GatewayError
-from domain.money import money
-from domain.recorded import PaymentKey
-from domain.refund import MoreThanHeldError, UnknownPaymentError
-from worker.compose import compose_correct, compose_correct_at_gateway
-from worker.settings import DatabaseSettings, QPaySettings, RedisSettings, load
-
-PaymentArgument = Annotated[str, typer.Argument(help="The payment, such as qpay:100000000000001.")]
-Amount = Annotated[str | None, typer.Option(help="How much, in tögrög; without it all that is left there.")]
-Reason = Annotated[str, typer.Option(help="Why, for whoever reads it later.")]
-Key = Annotated[
-    str, typer.Option(help="Your key of this command: the same key again is done once.", show_default="new")
-]
-Who = Annotated[str, typer.Option(help="Who says so.", show_default="the user of this machine")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of words.")]
+from domain.money import MNT
+from worker.cli.given import (
+    Amount,
+    Currency,
+    Json,
+    Key,
+    PaymentArgument,
+    Reason,
+    Who,
+    read_amount,
+    read_command,
+    read_invoice_id,
+    read_payment,
+)
+from worker.cli.refund_at_gateway import refund_at_gateway
+from worker.cli.refusals import RefusedError, told
+from worker.compose import compose_correct
+from worker.settings import DatabaseSettings, load
 
 
 def add_to(app: typer.Typer) -> None:
@@ -45,8 +40,9 @@ def refund(
         str | None, typer.Option(help="The invoice it is taken from; without it, from suspense.")
     ] = None,
     amount: Amount = None,
+    currency: Currency = MNT,
     at_gateway: Annotated[
-        bool, typer.Option("--at-gateway", help="Ask the gateway to pay it back first: whole card payments only.")
+        bool, typer.Option("--at-gateway", help="Ask the gateway to pay it back: whole card payments only.")
     ] = False,
     key: Key = "",
     who: Who = "",
@@ -57,21 +53,17 @@ def refund(
     Example: tootsoo refund qpay:100000000000001 --invoice order-1 --amount 50000 --reason "Returned one of two"
     """
     if at_gateway and amount is not None:
-        raise typer.BadParameter("the gateway refunds whole payments: leave --amount out", param_hint="--at-gateway")
-    target, wanted, command = _payment(payment), _amount(amount), _command(key, who=who, reason=reason)
-    database = load(DatabaseSettings)
-    composed = (
-        compose_correct_at_gateway(database, redis=load(RedisSettings), qpay=load(QPaySettings))
-        if at_gateway
-        else compose_correct(database)
-    )
-    with composed as correct, _told():
-        if at_gateway:
-            correct.refund_at_gateway(target, reason=reason)
+        raise RefusedError("INVALID", "--at-gateway refunds whole payments: leave --amount out", exit_code=2)
+    target, wanted = read_payment(payment), read_amount(amount, currency=currency)
+    source, command = read_invoice_id(invoice, called="--invoice"), read_command(key, who=who, reason=reason)
+    if at_gateway:
+        refund_at_gateway(target, command, invoice_id=source, as_json=as_json)
+        return
+    with compose_correct(load(DatabaseSettings)) as correct, told():
         appended = correct.refund(
             command,
             target,
-            invoice_id=invoice,
+            invoice_id=source,
             amount=wanted,
         )
     _report(appended, as_json=as_json)
@@ -86,7 +78,11 @@ def assign(
         str | None,
         typer.Option("--from", help="The invoice it is moved from; without it, from whoever alone holds it."),
     ] = None,
+    from_suspense: Annotated[
+        bool, typer.Option("--from-suspense", help="Moved from suspense, where an invoice holds a part of it as well.")
+    ] = False,
     amount: Amount = None,
+    currency: Currency = MNT,
     key: Key = "",
     who: Who = "",
     as_json: Json = False,
@@ -95,9 +91,15 @@ def assign(
 
     Example: tootsoo assign qpay:100000000000001 order-2 --reason "Paid with the QR of order-1 by mistake"
     """
-    target, wanted, command = _payment(payment), _amount(amount), _command(key, who=who, reason=reason)
-    with compose_correct(load(DatabaseSettings)) as correct, _told():
-        appended = correct.assign(command, target, from_invoice=from_invoice, to_invoice=to, amount=wanted)
+    if from_suspense and from_invoice is not None:
+        raise RefusedError("INVALID", "say either --from or --from-suspense", exit_code=2)
+    target, wanted = read_payment(payment), read_amount(amount, currency=currency)
+    source, command = read_invoice_id(from_invoice, called="--from"), read_command(key, who=who, reason=reason)
+    read_invoice_id(to, called="TO")
+    with compose_correct(load(DatabaseSettings)) as correct, told():
+        appended = correct.assign(
+            command, target, from_invoice=source, from_suspense=from_suspense, to_invoice=to, amount=wanted
+        )
     _report(appended, as_json=as_json)
 
 
@@ -105,6 +107,7 @@ def void(
     invoice: Annotated[str, typer.Argument(help="The invoice.")],
     *,
     reason: Reason,
+    key: Key = "",
     who: Who = "",
     as_json: Json = False,
 ) -> None:
@@ -112,59 +115,11 @@ def void(
 
     Example: tootsoo void order-1 --reason "The customer cancelled the order"
     """
-    with compose_correct(load(DatabaseSettings)) as correct, _told():
-        correct.void(invoice, who=who or getpass.getuser(), reason=reason)
+    command = read_command(key, who=who, reason=reason)
+    read_invoice_id(invoice, called="INVOICE")
+    with compose_correct(load(DatabaseSettings)) as correct, told():
+        correct.void(invoice, who=command.who, reason=command.reason, key=command.key)
     typer.echo(json.dumps({"invoice": invoice, "status": "void"}) if as_json else f"{invoice} is void")
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """Say in one line why a command was refused, and end with 1."""
-    try:
-        yield
-    except UnknownPaymentError:
-        _refuse("no such payment is recorded there: see GET /v2/payments")
-    except UnknownInvoiceError:
-        _refuse("there is no invoice of that id")
-    except MoreThanHeldError as error:
-        _refuse(str(error))
-    except AmbiguousHolderError:
-        _refuse("several invoices hold a part of it: say --from")
-    except OtherCurrencyError:
-        _refuse("the payment is of another currency than the invoice")
-    except KeyUsedError:
-        _refuse("that --key was used for something else")
-    except GatewayError as error:
-        _refuse(f"the gateway did not refund it: {error.message}. Nothing was recorded")
-
-
-def _refuse(message: str) -> None:
-    typer.echo(f"tootsoo: {message}", err=True)
-    raise typer.Exit(1)
-
-
-def _payment(text: str) -> PaymentKey:
-    gateway, separator, payment_id = text.partition(":")
-    if not (gateway and separator and payment_id):
-        raise typer.BadParameter("a payment is written gateway:id, such as qpay:100000000000001")
-    return gateway, payment_id
-
-
-def _amount(text: str | None) -> Money | None:
-    if text is None:
-        return None
-    try:
-        return money(text, currency="MNT")
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--amount") from None
-
-
-def _command(key: str, *, who: str, reason: str) -> Command:
-    try:
-        known = require_key(key) if key else f"cli-{uuid4().hex}"
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--key") from None
-    return Command(key=known, who=who or getpass.getuser(), reason=reason)
 
 
 def _report(appended: Appended, *, as_json: bool) -> None:

@@ -1,16 +1,19 @@
 """Commands for questions that a person has to answer: list, show, resolve."""
 
-import getpass
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, assert_never
 
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from adapters.postgres.discrepancies import Resolve, State, StoredDiscrepancy
+from worker.cli.given import read_reason, read_who, shown
+from worker.cli.refusals import RefusedError
 from worker.clock import rfc3339, utc_now
 from worker.compose import open_discrepancies
 from worker.settings import DatabaseSettings, load
@@ -35,15 +38,15 @@ def list_discrepancies(
     Example: tootsoo discrepancies list
     """
     with open_discrepancies(load(DatabaseSettings)) as discrepancies:
-        found = discrepancies.list(state=state, after=after, page=PAGE)
+        found = discrepancies.list(state=state, after=after, page=PAGE + 1)
+    page, more = found[:PAGE], len(found) > PAGE
     if as_json:
-        typer.echo(json.dumps({"discrepancies": [_as_json(one) for one in found]}, ensure_ascii=False))
-    elif found:
-        table = Table("number", "since", "kind", "invoice", "payment", "question")
-        for one in found:
-            since = f"{one.first_seen_at:%Y-%m-%d %H:%M} UTC"
-            table.add_row(str(one.id), since, one.kind, one.invoice_id or "", one.payment_id or "", one.detail)
-        Console().print(table)
+        rows = [_as_json(one) for one in page]
+        typer.echo(json.dumps({"discrepancies": rows, "next": page[-1].id if more else None}, ensure_ascii=False))
+    elif page:
+        _print(page)
+        if more:
+            typer.echo(f"There are more: tootsoo discrepancies list --state {state.value} --after {page[-1].id}")
     else:
         typer.echo(f"No question is {state.value}")
     if found and state is State.OPEN:
@@ -59,14 +62,13 @@ def show(number: Number, *, as_json: Json = False) -> None:
     with open_discrepancies(load(DatabaseSettings)) as discrepancies:
         one = discrepancies.read(number)
     if one is None:
-        typer.echo(f"tootsoo: there is no discrepancy {number}", err=True)
-        raise typer.Exit(1)
+        raise _unknown(number)
     if as_json:
         typer.echo(json.dumps(_as_json(one), ensure_ascii=False))
         return
     for name, value in _as_json(one).items():
         if value is not None:
-            typer.echo(f"{name:<12} {value}")
+            typer.echo(f"{name:<12} {shown(str(value))}")
 
 
 @app.command()
@@ -81,20 +83,36 @@ def resolve(
 
     Example: tootsoo discrepancies resolve 7 --reason "Refunded the second payment"
     """
+    resolution, by = read_reason(reason), read_who(who)
     with open_discrepancies(load(DatabaseSettings)) as discrepancies:
-        outcome = discrepancies.resolve(number, resolution=reason, who=who or getpass.getuser(), now=utc_now())
-    if as_json:
-        typer.echo(json.dumps({"number": number, "outcome": outcome}))
+        outcome = discrepancies.resolve(number, resolution=resolution, who=by, now=utc_now())
     match outcome:
         case Resolve.RESOLVED | Resolve.SAME:
-            if not as_json:
-                typer.echo(f"Discrepancy {number} is resolved")
+            typer.echo(
+                json.dumps({"number": number, "outcome": outcome}) if as_json else f"Discrepancy {number} is resolved"
+            )
         case Resolve.OTHER:
-            typer.echo(f"tootsoo: discrepancy {number} was answered otherwise before", err=True)
-            raise typer.Exit(1)
+            raise RefusedError("ANSWERED_OTHERWISE", f"discrepancy {number} was answered otherwise before")
+        case Resolve.WITHDRAWN:
+            message = f"discrepancy {number} was withdrawn: a later check showed that there is no question"
+            raise RefusedError("WITHDRAWN", message)
         case Resolve.UNKNOWN:
-            typer.echo(f"tootsoo: there is no discrepancy {number}", err=True)
-            raise typer.Exit(1)
+            raise _unknown(number)
+        case _:
+            assert_never(outcome)
+
+
+def _unknown(number: int) -> RefusedError:
+    return RefusedError("DISCREPANCY_NOT_FOUND", f"there is no discrepancy {number}")
+
+
+def _print(found: Sequence[StoredDiscrepancy]) -> None:
+    table = Table("number", "since", "kind", "invoice", "payment", "question")
+    for one in found:
+        since = f"{one.first_seen_at:%Y-%m-%d %H:%M} UTC"
+        cells = str(one.id), since, one.kind, one.invoice_id or "", one.payment_id or "", one.detail
+        table.add_row(*(Text(shown(cell)) for cell in cells))
+    Console().print(table)
 
 
 def _as_json(one: StoredDiscrepancy) -> dict[str, object]:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from worker.clock import rfc3339, utc_now
 from worker.compose import open_keys
@@ -57,7 +58,7 @@ def list_keys(
     table = Table("id", "name", "created", "revoked")
     for key in known:
         revoked = f"{key.revoked_at:%Y-%m-%d %H:%M} UTC" if key.revoked_at else ""
-        table.add_row(key.id, key.name, f"{key.created_at:%Y-%m-%d %H:%M} UTC", revoked)
+        table.add_row(key.id, Text(key.name), f"{key.created_at:%Y-%m-%d %H:%M} UTC", revoked)
     Console().print(table)
 
 

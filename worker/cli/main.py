@@ -1,10 +1,15 @@
 """The command line put together, and how it ends: 0 done, 1 the answer is bad news, 2 wrong usage or settings."""
 
+import json
 import sys
+from typing import NoReturn
 
+import psycopg
 import typer
 
+from adapters.postgres.ledger import LedgerBusyError
 from worker.cli import corrections, discrepancies, explain, keys, local, parked, processes, replay, verify
+from worker.cli.refusals import RefusedError
 from worker.local import LocalError
 from worker.logs import configure_logs
 from worker.settings import SettingsError
@@ -29,21 +34,37 @@ app.add_typer(keys.app)
 
 
 def main() -> None:
-    """Run a command and exit; what is wrong with its settings or servers is one line on standard error."""
+    """Run a command and exit; what is wrong is one line on standard error, or JSON on standard output."""
     # For commands that are not processes: what they answer is on standard output, so warnings go elsewhere.
     configure_logs(process="tootsoo", log_format="console", log_level="warning")
     try:
         app()
+    except RefusedError as error:
+        _give_up(error, code=error.exit_code, name=error.code)
     except SettingsError as error:
-        _give_up(error, code=2)
+        _give_up(error, code=2, name="SETTINGS")
     except LocalError as error:
-        _give_up(error, code=error.exit_code)
+        _give_up(error, code=error.exit_code, name="LOCAL")
     except StartError as error:
-        _give_up(error, code=1)
+        _give_up(error, code=1, name="CANNOT_START")
+    except LedgerBusyError:
+        _give_up("others are changing the same payments: nothing was written, try again", code=1, name="DATABASE_BUSY")
+    except (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled):
+        _give_up(f"PostgreSQL took too long: somebody holds what this needs. {_AGAIN}", code=1, name="DATABASE_BUSY")
+    except psycopg.OperationalError as error:
+        message = f"the connection to PostgreSQL failed ({type(error).__name__}). {_AGAIN}"
+        _give_up(message, code=1, name="DATABASE_DOWN")
     except PermissionError as error:
-        _give_up(f"{error.filename} may not be read or written by this user", code=1)
+        message = f"{error.filename} may not be read or written by this user"
+        _give_up(message, code=1, name="NOT_PERMITTED")
 
 
-def _give_up(error: Exception | str, *, code: int) -> None:
-    sys.stderr.write(f"tootsoo: {error}\n")
+_AGAIN = "Try again; what has a --key is done once with the same key"
+
+
+def _give_up(error: Exception | str, *, code: int, name: str) -> NoReturn:
+    if "--json" in sys.argv:
+        sys.stdout.write(json.dumps({"error": {"code": name, "message": str(error)}}, ensure_ascii=False) + "\n")
+    else:
+        sys.stderr.write(f"tootsoo: {error}\n")
     sys.exit(code)

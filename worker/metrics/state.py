@@ -7,8 +7,8 @@ from prometheus_client.registry import Collector
 
 from adapters.postgres.state import JobState, State
 from domain.discrepancy import DiscrepancyKind
-from worker.look import Need, Sight
 from worker.metrics.instruments import OTHER
+from worker.sight import Need, Sight
 
 
 class StateCollector(Collector):

@@ -3,11 +3,12 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Header
+from moneyed import Money
 from pydantic import AfterValidator, Field, StrictStr
 
 from adapters.postgres.gateway_invoices import UnknownInvoiceError
 from domain.command import KEY_PATTERN, Command, require_key
-from domain.invoice import require_invoice_id
+from domain.invoice import InvalidInvoiceError, require_invoice_id
 from domain.payment_event import Kind
 from worker.web.authentication import Caller
 from worker.web.errors import ErrorEnvelope
@@ -19,7 +20,10 @@ router = APIRouter(prefix="/v2/invoices", tags=["corrections"])
 
 PAYMENT_PATTERN = r"^[a-z_]{1,40}:[!-~]{1,100}$"
 
-IdempotencyKey = Annotated[str, Header(alias="Idempotency-Key", pattern=KEY_PATTERN), AfterValidator(require_key)]
+_KEY_HEADER = Header(alias="Idempotency-Key", pattern=KEY_PATTERN)
+
+IdempotencyKey = Annotated[str, _KEY_HEADER, AfterValidator(require_key)]
+OptionalKey = Annotated[str | None, _KEY_HEADER, AfterValidator(lambda key: None if key is None else require_key(key))]
 Reason = Annotated[Line, Field(min_length=1, max_length=1000)]
 
 
@@ -50,14 +54,20 @@ def refund(id: InvoiceId, body: AskRefund, key: IdempotencyKey, parts: Parts, ca
         Command(key=key, who=caller, reason=body.reason),
         (gateway, payment_id),
         invoice_id=invoice_id,
-        amount=read_money(body.amount, field="amount") if body.amount else None,
+        amount=_more_than_nothing(read_money(body.amount, field="amount")) if body.amount else None,
     )
     return payment_out(parts.ledger.event(gateway, payment_id, kind=Kind.REFUNDED, ref=key))
 
 
-@router.post("/{id}/void", responses={code: {"model": ErrorEnvelope} for code in (404, 422, 503)})
-def void(id: InvoiceId, body: AskVoid, parts: Parts, caller: Caller) -> InvoiceOut:  # noqa: A002 - the path's name for it
+@router.post("/{id}/void", responses={code: {"model": ErrorEnvelope} for code in (404, 409, 422, 503)})
+def void(id: InvoiceId, body: AskVoid, parts: Parts, caller: Caller, key: OptionalKey = None) -> InvoiceOut:  # noqa: A002 - the path's name for it
     """Let nothing be due on an invoice any more. What it has received stays on it, and is a question for a person."""
     invoice_id = require_invoice_id(id)
-    parts.correct.void(invoice_id, who=caller, reason=body.reason)
+    parts.correct.void(invoice_id, who=caller, reason=body.reason, key=key)
     return read_invoice(parts, invoice_id)
+
+
+def _more_than_nothing(amount: Money) -> Money:
+    if amount.amount <= 0:
+        raise InvalidInvoiceError("amount.amount", "must be more than 0")
+    return amount

@@ -20,9 +20,10 @@ from domain.gateway import (
     GatewayRefusedError,
     GatewayUnauthorisedError,
 )
+from domain.gateway_refund import RefundUnderwayError
 from domain.invoice import InvalidInvoiceError
 from domain.pay_link import Refusal
-from domain.refund import MoreThanHeldError, UnknownPaymentError
+from domain.refund import MoreThanHeldError, UnknownPaymentError, WrongCurrencyError
 from worker.issue import PayLinkRefusedError
 
 BAD_REQUEST = 400
@@ -77,8 +78,10 @@ _KNOWN: dict[type[Exception], tuple[int, str, str, str | None]] = {
     AmountLockedError: (409, "AMOUNT_LOCKED", "the invoice has been paid on; its amount can no longer change", None),
     InvoiceVoidError: (409, "INVOICE_VOID", "the invoice is void", None),
     UnknownPaymentError: (404, "PAYMENT_NOT_FOUND", "no such payment is recorded on this invoice", "payment"),
+    WrongCurrencyError: (422, "INVALID", "{error}", "amount.currency"),
     MoreThanHeldError: (409, "MORE_THAN_RECEIVED", "the invoice does not hold that much: {error}", "amount"),
     KeyUsedError: (409, "IDEMPOTENCY_CONFLICT", "the key was used for something else", "Idempotency-Key"),
+    RefundUnderwayError: (409, "REFUND_UNDERWAY", "{error}, and nobody knows yet whether it did", "payment"),
     LedgerBusyError: (503, "DATABASE_DOWN", "others are changing the same payments: try again", None),
     GatewayRefusedError: (502, "GATEWAY_REFUSED", "the gateway refused: {code}: {error}", None),
     GatewayUnauthorisedError: (502, "GATEWAY_REFUSED", "the gateway does not take our credentials: {error}", None),

@@ -4,7 +4,7 @@ from anyio import to_thread
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
-from worker.look import REQUIRED
+from worker.sight import REQUIRED
 from worker.web.metrics import LOOKING
 from worker.web.parts import Parts
 

@@ -15,9 +15,9 @@ from domain.gateway import PaymentGateway
 from worker.clock import Clock
 from worker.correct import Correct
 from worker.issue import Issue
-from worker.look import Sight
 from worker.metrics.instruments import Metrics
 from worker.ring import Ring
+from worker.sight import Sight
 from worker.webhook_token import WebhookTokens
 
 

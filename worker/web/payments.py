@@ -26,7 +26,9 @@ def list_payments(
     occurred_from: Annotated[TimeIn | None, Query(alias="from")] = None,
     occurred_to: Annotated[TimeIn | None, Query(alias="to")] = None,
     gateway: Annotated[str | None, Query(pattern="^[a-z_]{1,40}$")] = None,
-    unmatched: Annotated[bool, Query(description="Only payments of no known invoice.")] = False,
+    unmatched: Annotated[
+        bool, Query(description="Only what still has no invoice, with what was moved away or given back of it.")
+    ] = False,
     cursor: Cursor = "0",
 ) -> PaymentsOut:
     """Read recorded payments in the order of recording; `from` is inclusive, `to` exclusive."""

@@ -21,7 +21,7 @@ WHERE id = :id;
 UPDATE discrepancy SET state = 'resolved', resolution = :resolution, resolved_by = :who, resolved_at = :now
 WHERE id = :id AND state IN ('open', 'suspected');
 
--- name: ask(question, now)$
--- Ask a question that no gateway's answer raised; count what opened by it.
+-- name: ask(questions, now)$
+-- Ask questions that no gateway's answer raised; count what opened by it.
 SELECT jsonb_array_length(opened)
-FROM note_discrepancies(:question::jsonb, :now);
+FROM note_discrepancies(:questions::jsonb, :now);

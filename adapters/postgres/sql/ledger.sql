@@ -61,7 +61,8 @@ FROM payment_event
 WHERE gateway = :gateway AND payment_id = :payment_id AND kind = :kind AND ref = :ref;
 
 -- name: events_page(invoice_id, gateway, occurred_from, occurred_to, unmatched, after, page)
--- Read events in the order of their positions, after a position.
+-- Read events in the order of their positions, after a position; "unmatched" are those in suspense of payments of which
+-- something still lies there.
 SELECT position, gateway, payment_id, kind, invoice_id, amount_minor, currency, fee_minor,
     occurred_at, occurred_at_source, recorded_at, source
 FROM payment_event
@@ -70,6 +71,10 @@ WHERE position > :after
     AND (:gateway::text IS NULL OR gateway = :gateway)
     AND (:occurred_from::timestamptz IS NULL OR occurred_at >= :occurred_from)
     AND (:occurred_to::timestamptz IS NULL OR occurred_at < :occurred_to)
-    AND (NOT :unmatched OR invoice_id IS NULL)
+    AND (NOT :unmatched OR (invoice_id IS NULL AND 0 < (
+        SELECT sum(CASE WHEN s.kind IN ('received', 'assigned') THEN s.amount_minor ELSE -s.amount_minor END)
+        FROM payment_event AS s
+        WHERE s.gateway = payment_event.gateway AND s.payment_id = payment_event.payment_id AND s.invoice_id IS NULL
+    )))
 ORDER BY position
 LIMIT :page;

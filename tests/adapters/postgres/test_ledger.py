@@ -376,3 +376,22 @@ def _payments(pool: Pool, gateway: str) -> dict[str, tuple[int, int]]:
     with pool.connection() as connection:
         rows = connection.execute("SELECT * FROM payment WHERE gateway = %s", [gateway]).fetchall()
     return {row["payment_id"]: (row["received_minor"], row["refunded_minor"]) for row in rows}
+
+
+def test_unmatched_is_what_still_lies_in_suspense(ledger: Ledger, invoices: Invoices) -> None:
+    put(invoices)
+    lump = an_event("1", amount="100", invoice_id=None)
+    whole = an_event("2", amount="50", invoice_id=None)
+    given_back = an_event("3", amount="50", invoice_id=None)
+    append(ledger, [lump, whole, given_back, an_event("4", amount="100")])
+    for payment_id, amount in (("1", "60"), ("2", "50")):
+        away = an_event(payment_id, amount=amount, invoice_id=None, kind=Kind.UNASSIGNED, ref="k1")
+        append(ledger, [an_event(payment_id, amount=amount, kind=Kind.ASSIGNED, ref="k1"), away])
+    append(ledger, [an_event("3", amount="50", invoice_id=None, kind=Kind.REFUNDED, ref="k1")])
+
+    found = ledger.payments(after=0, page=100, unmatched=True)
+
+    assert [(one.payment_id, one.kind, one.amount_minor) for one in found] == [
+        ("1", "received", 10_000),
+        ("1", "unassigned", 6_000),
+    ]
