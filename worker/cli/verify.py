@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 
 from adapters.postgres.seals import Head
+from worker.clock import utc_now
 from worker.compose import open_seals
-from worker.seal import seal_keys
+from worker.seal import late_after, seal_keys
 from worker.settings import MISSING, DatabaseSettings, SealSettings, SettingsError, load
 from worker.verify import PublishedHead, SealReport, WrongSealSecretError, verify_seals
 
@@ -63,12 +64,13 @@ def _print_head(*, as_json: bool) -> None:
 
 
 def _verify_seals(published: PublishedHead | None, *, as_json: bool) -> None:
-    database, keys = load(DatabaseSettings), seal_keys(load(SealSettings))
+    database, settings = load(DatabaseSettings), load(SealSettings)
+    keys, late = seal_keys(settings), late_after(settings)
     if not keys:
         raise SettingsError(f"SEAL_SECRET is missing: {MISSING['SEAL_SECRET']}")
     with open_seals(database) as store:
         try:
-            report = verify_seals(store, keys=keys, published=published, tell=_tell)
+            report = verify_seals(store, keys=keys, published=published, now=utc_now(), late_after=late, tell=_tell)
         except WrongSealSecretError as error:
             raise SettingsError(f"SEAL_SECRET is wrong: {error}") from None
     if as_json:
