@@ -250,6 +250,32 @@ def test_whatever_jsonb_holds_is_sealed_as_it_is_read_again(pool: Pool, seals: S
     assert found(seals) == []
 
 
+# --- What the application may not ------------------------------------------------------------------------------------
+
+
+def test_the_application_seals_no_event_that_is_not_there(pool: Pool) -> None:
+    with session(pool) as connection:
+        insert(connection, "1")
+
+    with session(pool) as connection, pytest.raises(psycopg.errors.ForeignKeyViolation, match="no event at position 9"):
+        connection.execute(
+            "INSERT INTO event_seal (position, number, sealed_at, key_id, seal) "
+            "SELECT p, p, now(), '00000000', sha256('') FROM unnest('{1, 9000000000}'::bigint[]) AS p"
+        )
+
+
+def test_the_application_chooses_no_position(pool: Pool) -> None:
+    with session(pool) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege, match="payment_event"):
+        connection.execute(
+            """
+            INSERT INTO payment_event (position, gateway, payment_id, kind, ref, amount_minor, currency, occurred_at,
+                occurred_at_source, recorded_at, source, raw)
+            OVERRIDING SYSTEM VALUE
+            VALUES (9000000000, 'qpay', '1', 'received', 'gateway', 1, 'MNT', now(), 'gateway', now(), 'callback', '{}')
+            """
+        )
+
+
 # --- What a superuser does -------------------------------------------------------------------------------------------
 
 
