@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 
 from domain.seal import START, EventSeal, Link, SealKey, StoredEvent, canonical_text, seal_of
+from domain.seal_lateness import Lateness, LateSeals
 
 
 class SealProblemKind(StrEnum):
@@ -22,6 +24,10 @@ class SealProblemKind(StrEnum):
     """An event without a seal, where a seal is missing: the seal was removed, or the event put in its place."""
     UNKNOWN_KEY = "unknown_key"
     """Sealed with a secret that is not given: nothing can be said about the event."""
+    SEALED_LATE = "sealed_late"
+    """Sealed long after it was recorded: nobody sealed then, or seals were removed and the event sealed anew."""
+    UNSEALED = "unsealed"
+    """Recorded long ago and not sealed: nobody seals, or the seals were removed."""
     TAIL_CUT = "tail_cut"
     """There is no seal where the published head was: the newest events and seals were removed."""
     REWRITTEN = "rewritten"
@@ -39,21 +45,44 @@ class SealProblem:
 
 
 def audit(
-    events: Iterable[StoredEvent], seals: Iterable[EventSeal], *, keys: Sequence[SealKey]
+    events: Iterable[StoredEvent],
+    seals: Iterable[EventSeal],
+    *,
+    keys: Sequence[SealKey],
+    late_after: timedelta,
+    vouched_up_to: int | None,
 ) -> Iterator[SealProblem]:
     """Name what is wrong with these seals or with the events up to the last of them.
 
     Both come in the order of their positions, from the very first; events behind the last seal are to be left out. It
     holds one of each at a time, however many there are, and goes on behind a problem: the next seal is tried on
     whatever the one before it says and should say.
+
+    A seal made more than `late_after` behind the record of its event is a problem too, unless a published head that
+    stands, at `vouched_up_to`, has seen it: since then it was not made anew.
     """
-    walk = _Walk(keys)
+    walk = _Walk(keys, Lateness(late_after, vouched_up_to=vouched_up_to))
     for event, seal, next_seal in _in_step(iter(events), iter(seals)):
         if seal is not None:
             yield from walk.take(seal, event)
         elif event is not None:
             yield walk.take_unsealed(event, next_seal)
     yield from walk.finish()
+
+
+def any_made_with(events: Iterable[StoredEvent], seals: Iterable[EventSeal], *, keys: Sequence[SealKey]) -> bool:
+    """Tell whether any of these seals was made with one of these keys, whatever key its row names.
+
+    Takes both as `audit` does, and no more of them than it needs.
+    """
+    walk = _Walk(keys, None)
+    for event, seal, _ in _in_step(iter(events), iter(seals)):
+        if seal is not None:
+            for _problem_found in walk.take(seal, event):
+                pass
+        if walk.fitted:
+            return True
+    return False
 
 
 def _in_step(
@@ -84,8 +113,10 @@ class _Candidate:
 class _Walk:
     """The audit's state between two positions."""
 
-    def __init__(self, keys: Sequence[SealKey]) -> None:
+    def __init__(self, keys: Sequence[SealKey], lateness: Lateness | None) -> None:
+        self.fitted = False
         self._keys = {key.id: key for key in keys}
+        self._lateness = lateness
         self._verified = START
         self._candidates = [_Candidate(START, SealProblemKind.CHANGED)]
         self._number = 0
@@ -116,6 +147,8 @@ class _Walk:
         yield from self._settle_unknown()
         if self._doubtful:
             yield self._doubtful
+        if self._lateness:
+            yield from map(_late, self._lateness.settle())
 
     def _fitting(self, seal: EventSeal, event: StoredEvent) -> tuple[_Candidate, SealKey] | None:
         """Find the candidate and the key from which this seal follows. Nearly always the first of each does."""
@@ -130,6 +163,7 @@ class _Walk:
 
     def _fits(self, seal: EventSeal, event: StoredEvent, found: tuple[_Candidate, SealKey]) -> Iterator[SealProblem]:
         candidate, key = found
+        self.fitted = True
         yield from self._settle_unknown()
         if self._doubtful:
             yield _judged(self._doubtful, candidate.means)
@@ -137,6 +171,8 @@ class _Walk:
         number = candidate.link.number + 1
         if number != seal.number or key.id != seal.key_id:
             yield _problem(event, SealProblemKind.SEAL_CHANGED, "its seal was given another number or key")
+        if self._lateness:
+            yield from map(_late, self._lateness.take(seal, event))
         self._verified = Link(number, seal.seal)
         self._candidates = [_Candidate(self._verified, SealProblemKind.CHANGED)]
 
@@ -211,6 +247,14 @@ _JUDGED = {
 
 def _judged(problem: SealProblem, kind: SealProblemKind) -> SealProblem:
     return SealProblem(position=problem.position, kind=kind, payment=problem.payment, detail=_JUDGED[kind])
+
+
+def _late(seals: LateSeals) -> SealProblem:
+    detail = (
+        f"events to position {seals.last} that were recorded long before they were sealed: {seals.count}, recorded "
+        f"since {seals.since}, sealed from {seals.sealed_at} on. If somebody was sealing then, they were sealed anew"
+    )
+    return SealProblem(position=seals.first, kind=SealProblemKind.SEALED_LATE, payment=None, detail=detail)
 
 
 def _problem(event: StoredEvent, kind: SealProblemKind, detail: str) -> SealProblem:

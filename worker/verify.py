@@ -3,12 +3,13 @@
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import count
+from datetime import datetime, timedelta
+from itertools import chain, count
 from typing import Self, TypeVar
 
 from adapters.postgres.seals import Head, Seals
 from domain.seal import SealKey
-from domain.seal_audit import SealProblem, SealProblemKind, audit
+from domain.seal_audit import SealProblem, SealProblemKind, any_made_with, audit
 
 PROBLEMS_SHOWN_MAX = 1_000
 """More are only counted: a report of a million lines helps nobody and does not fit into memory."""
@@ -65,12 +66,19 @@ class SealReport:
 
 
 def verify_seals(
-    seals: Seals, *, keys: list[SealKey], published: PublishedHead | None, tell: Callable[[int, int], None]
+    seals: Seals,
+    *,
+    keys: list[SealKey],
+    published: PublishedHead | None,
+    now: datetime,
+    late_after: timedelta,
+    tell: Callable[[int, int], None],
 ) -> SealReport:
     """Read every sealed event and its seal, and the published head if there is one; change nothing.
 
     Holds a page of each in memory. May run while events are recorded and sealed: it stops at the head that it begins
-    with. `tell` hears, every `TELL_EVERY` seals, how many were read and how many there are.
+    with. `tell` hears, every `TELL_EVERY` seals, how many were read and how many there are. An event that is
+    sealed more than `late_after` behind its record, or not at all, is a problem too: it may have been sealed anew.
 
     Raises:
         WrongSealSecretError: there are seals, and none of them by any of `keys`.
@@ -78,16 +86,24 @@ def verify_seals(
 
     """
     head = seals.head()
-    problems = list(_against_published(seals, published)) if published else []
-    found, events_read, seals_read = len(problems), count(), count()
+    against_published = list(_against_published(seals, published)) if published else []
+    audited: Iterable[SealProblem] = ()
+    events_read, seals_read = count(), count()
     if head:
-        _require_a_known_key(seals, keys)
-        events = _counted(seals.events(up_to=head.position), events_read)
-        read = _telling(_counted(seals.seals(up_to=head.position), seals_read), total=head.count, tell=tell)
-        for problem in audit(events, read, keys=keys):
-            found += 1
-            if len(problems) < PROBLEMS_SHOWN_MAX:
-                problems.append(problem)
+        _require_a_known_key(seals, head, keys, tell=tell)
+        audited = audit(
+            _counted(seals.events(up_to=head.position), events_read),
+            _telling(_counted(seals.seals(up_to=head.position), seals_read), total=head.count, tell=tell),
+            keys=keys,
+            late_after=late_after,
+            vouched_up_to=published.position if published and not against_published else None,
+        )
+    problems: list[SealProblem] = []
+    found = 0
+    for problem in chain(against_published, audited, _unsealed(seals, head, before=now - late_after)):
+        found += 1
+        if len(problems) < PROBLEMS_SHOWN_MAX:
+            problems.append(problem)
     unsealed = seals.count_unsealed(head)
     return SealReport(
         events=next(events_read) + unsealed,
@@ -99,13 +115,25 @@ def verify_seals(
     )
 
 
-def _require_a_known_key(seals: Seals, keys: list[SealKey]) -> None:
-    if not seals.has_seal_of(keys):
-        ours = ", ".join(key.id for key in keys)
-        raise WrongSealSecretError(
-            f"no seal was made with it: they were made with key {seals.newest_key_id()}, and it has {ours}. "
-            "Nothing was verified"
-        )
+def _require_a_known_key(seals: Seals, head: Head, keys: list[SealKey], *, tell: Callable[[int, int], None]) -> None:
+    """Believe what the seals say; if they deny it, try each: writing over all key ids makes no secret wrong."""
+    if seals.has_seal_of(keys):
+        return
+    read = _telling(seals.seals(up_to=head.position), total=head.count, tell=tell)
+    if any_made_with(seals.events(up_to=head.position), read, keys=keys):
+        return
+    ours = ", ".join(key.id for key in keys)
+    raise WrongSealSecretError(
+        f"no seal was made with it: they say that they were made with key {seals.newest_key_id()}, and it has {ours}. "
+        "Nothing was verified"
+    )
+
+
+def _unsealed(seals: Seals, head: Head | None, *, before: datetime) -> Iterator[SealProblem]:
+    late = seals.unsealed_since(head, before=before)
+    if late:
+        detail = f"events from here on that were recorded long ago, since {late.since}, and have no seal: {late.count}"
+        yield SealProblem(position=late.position, kind=SealProblemKind.UNSEALED, payment=None, detail=detail)
 
 
 def _against_published(seals: Seals, published: PublishedHead) -> Iterator[SealProblem]:

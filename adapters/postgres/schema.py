@@ -52,6 +52,7 @@ def migrate(database_url: str, *, qpay_env: str) -> list[str]:
         applied = _apply(database_url)
         connection.execute("SET ROLE tootsoo_owner")
         _queries.grant_versions(connection)
+        _queries.describe_versions(connection)
         _queries.stamp(connection, qpay_env=qpay_env)
         _require_stamp(connection, qpay_env)
     return applied

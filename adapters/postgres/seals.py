@@ -41,6 +41,31 @@ class Head:
     seal: bytes
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sealed:
+    """What one transaction of the sealer came to: the new seals, and the newest of all if it was the one to seal."""
+
+    seals: Sequence[EventSeal]
+    head: Head | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unsealed:
+    """Events that have no seal although they were recorded before some time."""
+
+    count: int
+    position: int
+    since: str
+
+
+class LostHeadError(Exception):
+    """A head that was there is gone, or another seal in its place. Trying again does not help: a person must look."""
+
+    def __init__(self, known: Head) -> None:
+        super().__init__(f"the seal at position {known.position} is gone or another")
+        self.known = known
+
+
 class Seals:
     """The seals of payment events. Each method is one transaction, the iterators one for each page."""
 
@@ -59,23 +84,27 @@ class Seals:
         with self._pool.connection() as connection:
             return bool(_queries.any_writes(connection, writers=horizon.writers))
 
-    def seal_up_to(self, position: int, *, key: SealKey, sealed_at: datetime, page: int) -> Sequence[EventSeal]:
+    def seal_up_to(self, position: int, *, key: SealKey, sealed_at: datetime, page: int, known: Head | None) -> Sealed:
         """Seal the next events, at most `page`, up to a position below which nothing is still to be committed.
 
         One transaction, under a lock that nobody waits for: of several sealers one seals and the others do nothing.
+        `known` is the newest head that the caller has seen; nothing is sealed unless it still stands.
 
         Returns the new seals; none when all is sealed, or when somebody else is at it.
 
         Raises:
+            LostHeadError: `known` does not stand; nothing was sealed.
             psycopg.Error: the transaction failed, or nobody knows whether it was committed; safe to repeat.
 
         """
         with self._pool.connection() as connection, connection.transaction():
             if not _queries.try_lock(connection, lock=_SEALER_LOCK):
-                return ()
+                return Sealed(seals=(), head=None)
             head = _read_head(connection)
+            if known and _queries.seal_at(connection, position=known.position) != known.seal:
+                raise LostHeadError(known)
             if head and head.position >= position:
-                return ()
+                return Sealed(seals=(), head=head)
             rows = _queries.events_between(
                 connection, first=head.position + 1 if head else _FIRST, last=position, page=page
             )
@@ -90,7 +119,13 @@ class Seals:
                 sealed_at=sealed_at,
                 key_id=key.id,
             )
-        return seals
+        return Sealed(seals=seals, head=_head_of(seals[-1]) if seals else head)
+
+    def passed_over(self) -> int | None:
+        """Read the position of an event right below the head that has no seal and will get none, if one is."""
+        with self._pool.connection() as connection:
+            position: int | None = _queries.passed_over(connection)
+        return position
 
     def head(self) -> Head | None:
         """Read the newest seal; None before there is one."""
@@ -118,6 +153,13 @@ class Seals:
         """Count the events behind a head; without one, all."""
         with self._pool.connection() as connection:
             return int(_queries.count_events_from(connection, first=head.position + 1 if head else _FIRST))
+
+    def unsealed_since(self, head: Head | None, *, before: datetime) -> Unsealed | None:
+        """Read which events behind a head were recorded before a time; None when there are none."""
+        first = head.position + 1 if head else _FIRST
+        with self._pool.connection() as connection:
+            row = _queries.unsealed_since(connection, first=first, before=before)
+        return Unsealed(**row) if row["count"] else None
 
     def events(self, *, up_to: int, page: int = PAGE) -> Iterator[StoredEvent]:
         """Read all events up to a position, in order, a page at a time.
@@ -162,3 +204,7 @@ def _pages(read: Callable[[int], list[_Row]], *, page: int) -> Iterator[_Row]:
 def _read_head(connection: Connection) -> Head | None:
     row = _queries.head(connection)
     return None if row is None else Head(position=row["position"], count=row["number"], seal=row["seal"])
+
+
+def _head_of(seal: EventSeal) -> Head:
+    return Head(position=seal.position, count=seal.number, seal=seal.seal)

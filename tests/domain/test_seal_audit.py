@@ -2,18 +2,19 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.seal import START, EventSeal, Link, SealKey, StoredEvent, seal_events
-from domain.seal_audit import SealProblem, SealProblemKind, audit
+from domain.seal_audit import SealProblem, SealProblemKind, any_made_with, audit
 from tests.domain.test_seal import EVENT
 
 KEY, OLD_KEY, FOREIGN_KEY = (SealKey.of(f"{name} seal secret that only tests know") for name in ("a", "an old", "no"))
 NOON = datetime(2026, 11, 22, 4, 0, tzinfo=UTC)
+LATE_AFTER = timedelta(minutes=15)
 COUNT = 8
 
 Tables = tuple[dict[int, StoredEvent], dict[int, EventSeal]]
@@ -28,10 +29,13 @@ def tables(*, old: int = 0) -> Tables:
     return {event.position: event for event in events}, {seal.position: seal for seal in seals}
 
 
-def problems(tables: Tables, *, keys: tuple[SealKey, ...] = (KEY, OLD_KEY)) -> list[SealProblem]:
+def problems(
+    tables: Tables, *, keys: tuple[SealKey, ...] = (KEY, OLD_KEY), vouched_up_to: int | None = None
+) -> list[SealProblem]:
     events, seals = tables
     below = [events[position] for position in sorted(events) if position <= max(seals, default=0)]
-    return list(audit(below, [seals[position] for position in sorted(seals)], keys=keys))
+    stored = [seals[position] for position in sorted(seals)]
+    return list(audit(below, stored, keys=keys, late_after=LATE_AFTER, vouched_up_to=vouched_up_to))
 
 
 def found(tables: Tables, *, keys: tuple[SealKey, ...] = (KEY, OLD_KEY)) -> list[tuple[int, str]]:
@@ -134,6 +138,46 @@ def test_the_time_of_a_seal_cannot_be_changed() -> None:
     seals[40] = replace(seals[40], sealed_at="2020-01-01T00:00:00.000000Z")
 
     assert found((events, seals)) == [(40, "changed")]
+
+
+def recorded(*times: datetime) -> Tables:
+    """Events at 10, 20, … recorded at these times, all of them sealed at noon."""
+    events = [
+        replace(EVENT, position=10 * n, recorded_at=time.isoformat(timespec="microseconds").replace("+00:00", "Z"))
+        for n, time in enumerate(times, start=1)
+    ]
+    seals = seal_events(events, after=START, key=KEY, sealed_at=NOON)
+    return {event.position: event for event in events}, {seal.position: seal for seal in seals}
+
+
+LATE, TIMELY = NOON - LATE_AFTER - timedelta(microseconds=1), NOON - LATE_AFTER
+
+
+def test_events_sealed_late_are_one_problem_for_each_row_of_them() -> None:
+    outages = recorded(LATE, LATE, TIMELY, NOON + LATE_AFTER, LATE)
+
+    first, second = problems(outages)
+
+    assert (first.position, first.kind, second.position) == (10, SealProblemKind.SEALED_LATE, 50)
+    assert "to position 20 " in first.detail
+    assert ": 2, recorded since 2026-11-22T03:44:59.999999Z" in first.detail
+
+
+def test_a_published_head_vouches_for_the_time_of_seals_up_to_it() -> None:
+    (problem,) = problems(recorded(LATE, LATE, LATE), vouched_up_to=20)
+
+    assert (problem.position, problem.kind) == (30, SealProblemKind.SEALED_LATE)
+
+
+@pytest.mark.parametrize("key_id", [FOREIGN_KEY.id, KEY.id])
+def test_a_key_is_known_by_what_it_made_and_not_by_its_name(key_id: str) -> None:
+    events, seals = tables()
+    renamed = [replace(seal, key_id=key_id) for seal in seals.values()]
+    rest = list(events.values())[2:]
+
+    assert any_made_with(events.values(), renamed, keys=[OLD_KEY, KEY])
+    assert any_made_with(rest, renamed, keys=[KEY])
+    assert not any_made_with(events.values(), renamed, keys=[OLD_KEY])
 
 
 def test_sealing_anew_without_the_secret_is_found_everywhere() -> None:

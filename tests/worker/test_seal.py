@@ -3,7 +3,7 @@
 import json
 import subprocess
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import timedelta
 from pathlib import Path
 
 import psycopg
@@ -17,15 +17,16 @@ from domain.seal import SealKey
 from domain.seal_audit import SealProblemKind
 from tests.worker.test_cli import run
 from worker import seal as sealing
+from worker.clock import utc_now
 from worker.compose import compose_seal
-from worker.seal import Seal, seal_keys
+from worker.seal import Seal, late_after, seal_keys
 from worker.settings import DatabaseSettings, SealSettings, SettingsError, load, secrets_in
-from worker.verify import PROBLEMS_SHOWN_MAX, PublishedHead, WrongSealSecretError, verify_seals
+from worker.verify import PROBLEMS_SHOWN_MAX, PublishedHead, SealReport, WrongSealSecretError, verify_seals
 
 SECRET = "a seal secret that only tests know"
 OTHER_SECRET = "another seal secret that tests know"
 KEY = SealKey.of(SECRET)
-NOON = datetime(2026, 11, 22, 4, 0, tzinfo=UTC)
+LATE_AFTER = timedelta(minutes=15)
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def seals(pool: Pool) -> Seals:
 
 @pytest.fixture
 def tick(seals: Seals) -> Seal:
-    return Seal(seals=seals, key=KEY, clock=lambda: NOON)
+    return Seal(seals=seals, key=KEY, clock=utc_now)
 
 
 @pytest.fixture
@@ -59,22 +60,34 @@ def superuser(database_url: str) -> Callable[[str], None]:
 INSERT = """
     INSERT INTO tootsoo.payment_event (gateway, payment_id, kind, ref, amount_minor, currency, occurred_at,
         occurred_at_source, recorded_at, source, raw)
-    SELECT 'qpay', gen_random_uuid(), 'received', 'gateway', n, 'MNT', now(), 'gateway', now(), 'callback', '{}'
+    SELECT 'qpay', gen_random_uuid(), 'received', 'gateway', n, 'MNT', now(), 'gateway', now() - %s, 'callback', '{}'
     FROM generate_series(1, %s) AS n
 """
 
 
-def record(database_url: str, count: int = 5) -> None:
+def record(database_url: str, count: int = 5, *, ago: timedelta = timedelta()) -> None:
     with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute(INSERT, [count])
+        connection.execute(INSERT, [ago, count])
 
 
 def sealed(seals: Seals) -> list[int]:
     return [seal.position for seal in seals.seals(up_to=2**63 - 1)]
 
 
-def ignore(_: int, __: int) -> None:
-    pass
+def report_of(seals: Seals, *, published: PublishedHead | None = None, key: SealKey = KEY) -> SealReport:
+    return verify_seals(
+        seals, keys=[key], published=published, now=utc_now(), late_after=LATE_AFTER, tell=lambda _, __: None
+    )
+
+
+def found(seals: Seals, *, published: PublishedHead | None = None) -> list[tuple[int, str]]:
+    return [(problem.position, problem.kind.value) for problem in report_of(seals, published=published).problems]
+
+
+def published_head(seals: Seals) -> PublishedHead:
+    head = seals.head()
+    assert head is not None
+    return PublishedHead(position=head.position, seal=head.seal)
 
 
 # --- The job ---------------------------------------------------------------------------------------------------------
@@ -89,7 +102,7 @@ def test_a_tick_seals_all_that_is_committed(database_url: str, seals: Seals, tic
 
 def test_an_event_that_is_committed_late_is_sealed_in_its_place(database_url: str, seals: Seals, tick: Seal) -> None:
     with psycopg.connect(database_url) as late:
-        late.execute(INSERT, [1])
+        late.execute(INSERT, [timedelta(), 1])
         record(database_url, 2)
 
         while_open = [tick(), tick()]
@@ -99,7 +112,7 @@ def test_an_event_that_is_committed_late_is_sealed_in_its_place(database_url: st
     assert while_open == [0, 0]
     assert after == 3
     assert sealed(seals) == [1, 2, 3]
-    assert verify_seals(seals, keys=[KEY], published=None, tell=ignore).ok
+    assert report_of(seals).ok
 
 
 def test_writers_without_a_pause_do_not_hold_up_what_was_committed_before(
@@ -107,10 +120,10 @@ def test_writers_without_a_pause_do_not_hold_up_what_was_committed_before(
 ) -> None:
     record(database_url, 1)
     with psycopg.connect(database_url) as first, psycopg.connect(database_url) as second:
-        first.execute(INSERT, [1])
+        first.execute(INSERT, [timedelta(), 1])
         record(database_url, 1)
         assert tick() == 0
-        second.execute(INSERT, [1])
+        second.execute(INSERT, [timedelta(), 1])
         first.commit()
 
         assert tick() == 3
@@ -120,7 +133,7 @@ def test_writers_without_a_pause_do_not_hold_up_what_was_committed_before(
 
 def test_a_writer_that_does_not_end_is_told_of(database_url: str, tick: Seal) -> None:
     with psycopg.connect(database_url) as stuck, structlog.testing.capture_logs() as logs:
-        stuck.execute(INSERT, [1])
+        stuck.execute(INSERT, [timedelta(), 1])
         for _ in range(sealing.WARN_AFTER_TICKS):
             tick()
 
@@ -190,11 +203,11 @@ def test_a_short_secret_is_refused_and_not_repeated(
 
 def test_what_is_not_sealed_yet_is_a_number_and_no_problem(database_url: str, seals: Seals, tick: Seal) -> None:
     record(database_url, 3)
-    before = verify_seals(seals, keys=[KEY], published=None, tell=ignore)
+    before = report_of(seals)
     tick()
     record(database_url, 2)
 
-    report = verify_seals(seals, keys=[KEY], published=None, tell=ignore)
+    report = report_of(seals)
 
     assert (before.events, before.sealed, before.unsealed, before.ok, before.head) == (3, 0, 3, True, None)
     assert (report.events, report.sealed, report.unsealed, report.ok) == (5, 3, 2, True)
@@ -208,12 +221,12 @@ def test_a_cut_tail_is_found_against_the_published_head(
     head = seals.head()
     assert head is not None
     published = PublishedHead.parse(f"{head.position}:{head.seal.hex()}")
-    assert verify_seals(seals, keys=[KEY], published=published, tell=ignore).ok
+    assert report_of(seals, published=published).ok
 
     superuser("DELETE FROM payment_event WHERE position > 3; DELETE FROM event_seal WHERE position > 3")
 
-    assert verify_seals(seals, keys=[KEY], published=None, tell=ignore).ok
-    cut = verify_seals(seals, keys=[KEY], published=published, tell=ignore)
+    assert report_of(seals).ok
+    cut = report_of(seals, published=published)
     assert [(problem.position, problem.kind) for problem in cut.problems] == [(5, SealProblemKind.TAIL_CUT)]
 
 
@@ -223,16 +236,178 @@ def test_sealing_anew_what_was_cut_is_found_against_the_published_head(
 ) -> None:
     record(database_url)
     tick()
-    head = seals.head()
-    assert head is not None
+    published = published_head(seals)
 
     superuser(f"UPDATE payment_event SET amount_minor = 7 WHERE position > {left}")  # noqa: S608 - a number
     superuser(f"DELETE FROM event_seal WHERE position > {left}")  # noqa: S608 - a number
+    another_sealer(seals)()
+
+    assert found(seals) == []
+    assert found(seals, published=published) == [(5, "rewritten")]
+
+
+# --- Sealing anew ----------------------------------------------------------------------------------------------------
+
+
+FORGERY = "DELETE FROM event_seal WHERE position > 3; UPDATE payment_event SET amount_minor = 7 WHERE position = 4"
+
+
+def another_sealer(seals: Seals) -> Seal:
+    """One that was just started, so that it knows of no seal."""
+    return Seal(seals=seals, key=KEY, clock=utc_now)
+
+
+@pytest.mark.parametrize("forgery", [FORGERY, "DELETE FROM event_seal"])
+def test_a_sealer_never_seals_anew_what_it_has_sealed(
+    database_url: str, seals: Seals, tick: Seal, superuser: Callable[[str], None], forgery: str
+) -> None:
+    record(database_url)
+    tick()
+    head, left = published_head(seals), []
+
+    superuser(forgery)
+    left += sealed(seals)
+    record(database_url, 1)
+    with structlog.testing.capture_logs() as logs:
+        done = [tick(), tick()]
+
+    assert done == [0, 0]
+    assert sealed(seals) == left
+    assert [(line["event"], line["log_level"]) for line in logs] == [("seal.refused", "error")] * 2
+    assert logs[0]["expect_head"] == f"{head.position}:{head.seal.hex()}"
+
+
+def test_a_sealer_knows_what_another_has_sealed(
+    database_url: str, seals: Seals, tick: Seal, superuser: Callable[[str], None]
+) -> None:
+    record(database_url)
+    another = another_sealer(seals)
+    another()
     tick()
 
-    published = PublishedHead(position=head.position, seal=head.seal)
-    report = verify_seals(seals, keys=[KEY], published=published, tell=ignore)
-    assert [(problem.position, problem.kind) for problem in report.problems] == [(5, SealProblemKind.REWRITTEN)]
+    superuser(FORGERY)
+
+    assert tick() == 0
+    assert sealed(seals) == [1, 2, 3]
+
+
+def test_a_sealer_does_not_take_what_another_sealed_anew_for_its_own(
+    database_url: str, seals: Seals, tick: Seal, superuser: Callable[[str], None]
+) -> None:
+    record(database_url)
+    tick()
+    superuser(FORGERY)
+    another_sealer(seals)()
+    record(database_url, 1)
+
+    with structlog.testing.capture_logs() as logs:
+        assert tick() == 0
+
+    assert [line["event"] for line in logs] == ["seal.refused"]
+    assert sealed(seals) == [1, 2, 3, 4, 5]
+
+
+def test_what_another_sealer_goes_on_with_is_no_reason_to_stop(database_url: str, seals: Seals, tick: Seal) -> None:
+    record(database_url, 2)
+    another = another_sealer(seals)
+
+    for sealer in (tick, another, another, tick):
+        record(database_url, 1)
+        sealer()
+
+    assert sealed(seals) == [1, 2, 3, 4, 5, 6]
+    assert found(seals) == []
+
+
+def test_what_was_sealed_anew_long_after_it_was_recorded_is_one_problem(
+    database_url: str, seals: Seals, tick: Seal, superuser: Callable[[str], None]
+) -> None:
+    record(database_url)
+    tick()
+    superuser("UPDATE payment_event SET recorded_at = now() - interval '16 minutes', amount_minor = 7")
+
+    superuser("DELETE FROM event_seal")
+    another_sealer(seals)()
+
+    (problem,) = report_of(seals).problems
+    assert (problem.position, problem.kind) == (1, SealProblemKind.SEALED_LATE)
+    assert "to position 5" in problem.detail
+
+
+def test_a_published_head_vouches_for_what_was_sealed_late_before_it(
+    database_url: str, seals: Seals, tick: Seal
+) -> None:
+    record(database_url, ago=LATE_AFTER * 2)
+    tick()
+    published = published_head(seals)
+    vouched = found(seals, published=published)
+
+    record(database_url, 2, ago=LATE_AFTER * 2)
+    tick()
+
+    assert vouched == []
+    assert found(seals, published=published) == [(6, "sealed_late")]
+    assert found(seals) == [(1, "sealed_late")]
+
+
+def test_a_head_that_does_not_stand_vouches_for_nothing(database_url: str, seals: Seals, tick: Seal) -> None:
+    record(database_url, ago=LATE_AFTER * 2)
+    tick()
+
+    wrong = found(seals, published=PublishedHead(position=5, seal=bytes(32)))
+
+    assert wrong == [(5, "rewritten"), (1, "sealed_late")]
+
+
+@pytest.mark.parametrize("sealed_before", [True, False])
+def test_old_events_that_nobody_sealed_are_one_problem(
+    database_url: str, seals: Seals, tick: Seal, sealed_before: bool
+) -> None:
+    if sealed_before:
+        record(database_url)
+        tick()
+    record(database_url, 3, ago=LATE_AFTER * 2)
+    record(database_url, 1)
+
+    (problem,) = report_of(seals).problems
+
+    assert (problem.position, problem.kind) == (6 if sealed_before else 1, SealProblemKind.UNSEALED)
+    assert ": 3" in problem.detail
+
+
+@pytest.mark.parametrize(("seal_every_s", "minutes"), [(1, 15), (10, 15), (3_600, 180)])
+def test_late_is_later_than_any_sealer_that_runs(seal_every_s: int, minutes: int) -> None:
+    assert late_after(SealSettings(seal_every_s=seal_every_s)) == timedelta(minutes=minutes)
+
+
+SEAL_AHEAD = """
+    ALTER TABLE event_seal DISABLE TRIGGER USER;
+    INSERT INTO event_seal VALUES (9000000000, 1, now(), '00000000', sha256(''));
+"""
+EVENT_AHEAD = """
+    INSERT INTO payment_event OVERRIDING SYSTEM VALUE
+    SELECT 9000000000, gateway, 'forged', kind, ref, NULL, NULL, amount_minor, currency, NULL, now(),
+        occurred_at_source, now(), source, raw
+    FROM payment_event LIMIT 1;
+"""
+
+
+@pytest.mark.parametrize("ahead", [SEAL_AHEAD, EVENT_AHEAD])
+def test_a_seal_or_an_event_far_ahead_does_not_stop_the_sealing_silently(
+    database_url: str, seals: Seals, tick: Seal, superuser: Callable[[str], None], ahead: str
+) -> None:
+    record(database_url)
+    tick()
+    superuser(ahead)
+    tick()
+    record(database_url, 1)
+
+    with structlog.testing.capture_logs() as logs:
+        tick()
+
+    (told,) = [line for line in logs if line["log_level"] == "error"]
+    assert (told["event"], told["position"]) == ("seal.passed_over", 6)
+    assert (6, "inserted") in found(seals)
 
 
 def test_a_wrong_secret_is_no_forgery(database_url: str, seals: Seals, tick: Seal) -> None:
@@ -240,9 +415,20 @@ def test_a_wrong_secret_is_no_forgery(database_url: str, seals: Seals, tick: Sea
     tick()
 
     with pytest.raises(WrongSealSecretError, match=KEY.id) as wrong:
-        verify_seals(seals, keys=[SealKey.of(OTHER_SECRET)], published=None, tell=ignore)
+        report_of(seals, key=SealKey.of(OTHER_SECRET))
 
     assert SealKey.of(OTHER_SECRET).id in str(wrong.value)
+
+
+def test_a_tampered_key_id_everywhere_is_no_wrong_secret(
+    database_url: str, seals: Seals, tick: Seal, superuser: Callable[[str], None]
+) -> None:
+    record(database_url)
+    tick()
+
+    superuser("UPDATE event_seal SET key_id = '00000000'; UPDATE payment_event SET amount_minor = 7 WHERE position = 1")
+
+    assert found(seals) == [(1, "unknown_key"), *((n, "seal_changed") for n in range(2, 6))]
 
 
 def test_more_problems_than_anybody_reads_are_counted(
@@ -254,7 +440,7 @@ def test_more_problems_than_anybody_reads_are_counted(
 
     superuser("UPDATE payment_event SET who = ''")
 
-    report = verify_seals(seals, keys=[KEY], published=None, tell=ignore)
+    report = report_of(seals)
     assert (len(report.problems), report.problems_found) == (PROBLEMS_SHOWN_MAX, count)
 
 
@@ -350,6 +536,31 @@ def test_without_the_secret_or_with_another_nothing_is_claimed(tmp_path: Path, d
     assert wrong.stderr.startswith("tootsoo: SEAL_SECRET is wrong: no seal was made with it")
     assert OTHER_SECRET not in wrong.stderr
     assert missing.stderr.count("\n") == wrong.stderr.count("\n") == 1
+
+
+def test_key_ids_that_were_all_written_over_are_bad_news_and_no_wrong_setting(
+    tmp_path: Path, database_url: str, tick: Seal, superuser: Callable[[str], None]
+) -> None:
+    record(database_url)
+    tick()
+
+    superuser("UPDATE event_seal SET key_id = '00000000'")
+
+    told = verify(tmp_path, "--seals", database_url)
+    assert (told.returncode, told.stderr) == (1, "")
+    assert told.stdout.endswith("problems: 5\n")
+
+
+def test_what_was_sealed_late_is_told_and_the_answer_is_no(tmp_path: Path, database_url: str, tick: Seal) -> None:
+    record(database_url, ago=LATE_AFTER * 2)
+    before = verify(tmp_path, "--seals", database_url)
+    tick()
+
+    after = verify(tmp_path, "--seals", database_url)
+
+    assert (before.returncode, after.returncode) == (1, 1)
+    assert before.stdout.startswith("✗ position 1: unsealed: ")
+    assert after.stdout.startswith("✗ position 1: sealed_late: ")
 
 
 @pytest.mark.parametrize(

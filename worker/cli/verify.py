@@ -19,8 +19,9 @@ from worker.cli.differences import (
     value_json,
     value_text,
 )
+from worker.clock import utc_now
 from worker.compose import compose_verify, open_seals
-from worker.seal import seal_keys
+from worker.seal import late_after, seal_keys
 from worker.settings import MISSING, DatabaseSettings, SealSettings, SettingsError, load
 from worker.verify import PublishedHead, SealReport, WrongSealSecretError, verify_seals
 from worker.verify_ledger import LedgerReport
@@ -95,9 +96,17 @@ def _verify_seals(published: PublishedHead | None, *, as_json: bool) -> None:
 
 
 def _seal_report(published: PublishedHead | None) -> SealReport:
+    settings = load(SealSettings)
     with open_seals(load(DatabaseSettings)) as store:
         try:
-            return verify_seals(store, keys=seal_keys(load(SealSettings)), published=published, tell=_tell)
+            return verify_seals(
+                store,
+                keys=seal_keys(settings),
+                published=published,
+                now=utc_now(),
+                late_after=late_after(settings),
+                tell=_tell,
+            )
         except WrongSealSecretError as error:
             raise SettingsError(f"SEAL_SECRET is wrong: {error}") from None
 

@@ -40,6 +40,29 @@ SELECT current_setting('server_encoding');
 -- Let processes see which migrations were applied.
 GRANT SELECT ON tootsoo._yoyo_migration TO tootsoo_app;
 
+-- name: describe_versions#
+-- Describe the tables of yoyo, which makes them itself and says nothing about them.
+COMMENT ON TABLE tootsoo._yoyo_migration IS 'Which migrations were applied; yoyo keeps it.';
+COMMENT ON COLUMN tootsoo._yoyo_migration.migration_hash IS 'SHA-256 of the migration''s name.';
+COMMENT ON COLUMN tootsoo._yoyo_migration.migration_id IS 'The migration''s name: its file without .sql.';
+COMMENT ON COLUMN tootsoo._yoyo_migration.applied_at_utc IS 'When it was applied, in UTC.';
+COMMENT ON TABLE tootsoo._yoyo_log IS 'When which migration was applied, and by whom; yoyo keeps it.';
+COMMENT ON COLUMN tootsoo._yoyo_log.id IS 'A random id of the entry.';
+COMMENT ON COLUMN tootsoo._yoyo_log.migration_hash IS 'SHA-256 of the migration''s name.';
+COMMENT ON COLUMN tootsoo._yoyo_log.migration_id IS 'The migration''s name: its file without .sql.';
+COMMENT ON COLUMN tootsoo._yoyo_log.operation IS 'apply; yoyo knows rollback and mark as well, which are not used here.';
+COMMENT ON COLUMN tootsoo._yoyo_log.username IS 'The login of whoever ran it, on its machine.';
+COMMENT ON COLUMN tootsoo._yoyo_log.hostname IS 'The machine that it was run on.';
+COMMENT ON COLUMN tootsoo._yoyo_log.comment IS 'What yoyo remarks.';
+COMMENT ON COLUMN tootsoo._yoyo_log.created_at_utc IS 'When it was run, in UTC.';
+COMMENT ON TABLE tootsoo._yoyo_version IS 'The form of these tables; yoyo keeps it.';
+COMMENT ON COLUMN tootsoo._yoyo_version.version IS 'The number of that form.';
+COMMENT ON COLUMN tootsoo._yoyo_version.installed_at_utc IS 'When the tables got that form, in UTC.';
+COMMENT ON TABLE tootsoo.yoyo_lock IS 'Always empty here: yoyo''s own lock, which a kill would leave behind; an advisory lock does its work.';
+COMMENT ON COLUMN tootsoo.yoyo_lock.locked IS '1 while it is held.';
+COMMENT ON COLUMN tootsoo.yoyo_lock.ctime IS 'When it was taken.';
+COMMENT ON COLUMN tootsoo.yoyo_lock.pid IS 'The process that holds it.';
+
 -- name: stamp(qpay_env)!
 -- Say which environment this database belongs to, once.
 INSERT INTO tootsoo.installation (qpay_env)

@@ -76,6 +76,15 @@ SELECT seal
 FROM event_seal
 WHERE position = :position;
 
+-- name: passed_over()$
+-- Read the newest event below the newest seal, if it has no seal: the sealer goes upwards and will not come back to it.
+SELECT below.position
+FROM (SELECT position FROM event_seal ORDER BY position DESC LIMIT 1) AS head,
+    LATERAL (
+        SELECT position FROM payment_event WHERE position < head.position ORDER BY position DESC LIMIT 1
+    ) AS below
+WHERE NOT EXISTS (SELECT FROM event_seal AS s WHERE s.position = below.position);
+
 -- name: insert_seals(numbers, positions, seals, sealed_at, key_id)!
 -- Append seals; one of a position that is sealed already is an error.
 INSERT INTO event_seal (number, position, sealed_at, key_id, seal)
@@ -98,3 +107,9 @@ LIMIT 1;
 SELECT count(*)
 FROM payment_event
 WHERE position >= :first;
+
+-- name: unsealed_since(first, before)^
+-- Read how many events from a position on were recorded before a time, the first of them, and since when.
+SELECT count(*) AS count, min(position) AS position, min(recorded_at)::text AS since
+FROM payment_event
+WHERE position >= :first AND recorded_at < :before::timestamptz;

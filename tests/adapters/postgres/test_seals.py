@@ -1,8 +1,9 @@
 """Events are sealed once, in an order that no late commit upsets, and what a superuser changes afterwards is found."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import timedelta
 from threading import Barrier
 
 import psycopg
@@ -12,8 +13,8 @@ from adapters.postgres.connection import Connection, Pool
 from adapters.postgres.invoices import Invoices
 from adapters.postgres.ledger import Ledger
 from adapters.postgres.seals import PAGE, Seals
-from domain.seal import SealKey
-from domain.seal_audit import audit
+from domain.seal import EventSeal, SealKey, StoredEvent
+from domain.seal_audit import SealProblem, audit
 from tests.adapters.postgres.samples import NOON, append, put
 from tests.domain.samples import an_event
 from tests.waiting import wait_until
@@ -83,17 +84,23 @@ def insert(connection: Connection, *payment_ids: str, raw: str = "{}") -> None:
 
 
 def seal(seals: Seals, *, page: int = 100) -> list[int]:
-    return [each.position for each in seals.seal_up_to(ALL, key=KEY, sealed_at=NOON, page=page)]
+    return [each.position for each in seals.seal_up_to(ALL, key=KEY, sealed_at=NOON, page=page, known=None).seals]
 
 
 def sealed(seals: Seals) -> list[int]:
     return [each.position for each in seals.seals(up_to=ALL)]
 
 
+def audited(
+    events: Iterator[StoredEvent], seals: Iterator[EventSeal], keys: Sequence[SealKey]
+) -> Iterator[SealProblem]:
+    return audit(events, seals, keys=keys, late_after=timedelta(days=3_650), vouched_up_to=None)
+
+
 def found(seals: Seals, *keys: SealKey) -> list[tuple[int, str]]:
     head = seals.head()
     assert head is not None
-    problems = audit(seals.events(up_to=head.position), seals.seals(up_to=head.position), keys=keys or (KEY,))
+    problems = audited(seals.events(up_to=head.position), seals.seals(up_to=head.position), keys or (KEY,))
     return [(problem.position, problem.kind.value) for problem in problems]
 
 
@@ -243,6 +250,32 @@ def test_whatever_jsonb_holds_is_sealed_as_it_is_read_again(pool: Pool, seals: S
     assert found(seals) == []
 
 
+# --- What the application may not ------------------------------------------------------------------------------------
+
+
+def test_the_application_seals_no_event_that_is_not_there(pool: Pool) -> None:
+    with session(pool) as connection:
+        insert(connection, "1")
+
+    with session(pool) as connection, pytest.raises(psycopg.errors.ForeignKeyViolation, match="no event at position 9"):
+        connection.execute(
+            "INSERT INTO event_seal (position, number, sealed_at, key_id, seal) "
+            "SELECT p, p, now(), '00000000', sha256('') FROM unnest('{1, 9000000000}'::bigint[]) AS p"
+        )
+
+
+def test_the_application_chooses_no_position(pool: Pool) -> None:
+    with session(pool) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege, match="payment_event"):
+        connection.execute(
+            """
+            INSERT INTO payment_event (position, gateway, payment_id, kind, ref, amount_minor, currency, occurred_at,
+                occurred_at_source, recorded_at, source, raw)
+            OVERRIDING SYSTEM VALUE
+            VALUES (9000000000, 'qpay', '1', 'received', 'gateway', 1, 'MNT', now(), 'gateway', now(), 'callback', '{}')
+            """
+        )
+
+
 # --- What a superuser does -------------------------------------------------------------------------------------------
 
 
@@ -369,7 +402,7 @@ def test_a_second_event_at_one_position_hides_behind_no_page(
     superuser(_forge(position))
 
     events, read = seals.events(up_to=5, page=page), seals.seals(up_to=5, page=page)
-    problems = {(problem.position, problem.kind.value) for problem in audit(events, read, keys=[KEY])}
+    problems = {(problem.position, problem.kind.value) for problem in audited(events, read, [KEY])}
     assert (position, "inserted") in problems
     assert problems <= {(position, "inserted"), (position, "changed")}
 
@@ -393,7 +426,7 @@ def test_secrets_are_rotated_without_sealing_anew(pool: Pool, seals: Seals) -> N
         insert(connection, "later")
     new = SealKey.of("a new seal secret that only tests know")
 
-    seals.seal_up_to(ALL, key=new, sealed_at=NOON, page=100)
+    seals.seal_up_to(ALL, key=new, sealed_at=NOON, page=100, known=None)
 
     assert found(seals, new, KEY) == []
     assert found(seals, new) == [(1, "unknown_key")]
