@@ -15,6 +15,7 @@ from simulator.app import create_app
 from simulator.clock import Clock, utc_now
 from simulator.facts import Merchant
 from simulator.loopback import is_loopback
+from simulator.wire import Protocol
 from simulator.world import Switches, World
 
 GRACE_S = 3
@@ -31,13 +32,14 @@ def run(
     switches: Switches | None = None,
     allow_public: bool = False,
     call_anywhere: bool = False,
+    seed: int = 0,
 ) -> None:
     """Serve a simulator until SIGTERM or SIGINT, then return.
 
     `port` 0 takes a free one; `on_ready` gets the URL once calls are taken, by default it is printed. Raises
     ValueError for a host that others can reach, unless `allow_public`; OSError when the address is taken.
     """
-    app = create_app(merchants=merchants, clock=utc_now, switches=switches, call_anywhere=call_anywhere)
+    app = create_app(merchants=merchants, clock=utc_now, switches=switches, call_anywhere=call_anywhere, seed=seed)
     with _listening(host, port, allow_public=allow_public) as listener:
         _Server(app, url=_url(listener), on_ready=on_ready or _print).run(sockets=[listener])
 
@@ -57,9 +59,10 @@ def serving(
     clock: Clock,
     switches: Switches | None = None,
     call_anywhere: bool = False,
+    seed: int = 0,
 ) -> Iterator[Running]:
     """Serve a simulator on a free port of this machine, in a thread, for as long as the context lasts."""
-    app = create_app(merchants=merchants, clock=clock, switches=switches, call_anywhere=call_anywhere)
+    app = create_app(merchants=merchants, clock=clock, switches=switches, call_anywhere=call_anywhere, seed=seed)
     with _listening("127.0.0.1", 0, allow_public=False) as listener:
         url, ready = _url(listener), threading.Event()
         server = _Server(app, url=url, on_ready=lambda _: ready.set())
@@ -82,6 +85,7 @@ class _Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
+                http=Protocol,
                 log_config=None,
                 log_level="warning",
                 access_log=False,
