@@ -103,6 +103,13 @@ class _Server(uvicorn.Server):
         if self.started:
             self._on_ready(self._url)
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Break off what only waits because of a fault, then end as uvicorn does."""
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, Protocol) and connection.stalls:
+                connection.reset()
+        await super().shutdown(sockets=sockets)
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's signature
         """Remember to end; a second signal does not wait for requests under way."""
         self.force_exit = self.should_exit

@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse, StreamingResponse
 
 from simulator.faults import Drawn, Fault
 from simulator.qpay.errors import QPayError
-from simulator.wire import NoAnswer, dripping
+from simulator.wire import Dripping, NoAnswer
 
 HTTP_OK = 200
 OVERSIZED_BYTES = 50_000_000
@@ -75,7 +75,7 @@ def tampered(answer: Response, drawn: Drawn) -> Response:
         case Fault.HANG_AFTER | Fault.RESET_AFTER:
             changed: Response | None = NoAnswer(seconds=drawn.seconds)
         case Fault.DRIP:
-            changed = dripping(answer, every_s=drawn.seconds)
+            changed = Dripping(answer, every_s=drawn.seconds)
         case _ if answer.status_code != HTTP_OK:
             changed = None
         case Fault.TRUNCATED:
