@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from secrets import randbelow
 from types import FrameType
 
 import uvicorn
@@ -14,6 +16,7 @@ from fastapi import FastAPI
 from simulator.app import create_app
 from simulator.clock import Clock, utc_now
 from simulator.facts import Merchant
+from simulator.faults import Rule
 from simulator.loopback import is_loopback
 from simulator.wire import Protocol
 from simulator.world import Switches, World
@@ -21,6 +24,8 @@ from simulator.world import Switches, World
 GRACE_S = 3
 """So long requests under way may take to end at shutdown."""
 BACKLOG = 2_048
+SEED_MAX = 10**9
+"""Seeds by chance are below: short enough to be typed again."""
 
 
 def run(
@@ -32,16 +37,20 @@ def run(
     switches: Switches | None = None,
     allow_public: bool = False,
     call_anywhere: bool = False,
-    seed: int = 0,
+    seed: int | None = None,
+    rules: Iterable[Rule] = (),
 ) -> None:
     """Serve a simulator until SIGTERM or SIGINT, then return.
 
-    `port` 0 takes a free one; `on_ready` gets the URL once calls are taken, by default it is printed. Raises
-    ValueError for a host that others can reach, unless `allow_public`; OSError when the address is taken.
+    `port` 0 takes a free one; `on_ready` gets the URL once calls are taken, by default it is printed, with the seed.
+    Faults begin with these `rules`, and are drawn from `seed`, or from one by chance. Raises ValueError for a host that
+    others can reach, unless `allow_public`, and for rules that cannot be; OSError when the address is taken.
     """
+    seed = randbelow(SEED_MAX) if seed is None else seed
     app = create_app(merchants=merchants, clock=utc_now, switches=switches, call_anywhere=call_anywhere, seed=seed)
+    app.state.world.faults.set(rules)
     with _listening(host, port, allow_public=allow_public) as listener:
-        _Server(app, url=_url(listener), on_ready=on_ready or _print).run(sockets=[listener])
+        _Server(app, url=_url(listener), on_ready=on_ready or partial(_print, seed=seed)).run(sockets=[listener])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +139,6 @@ def _url(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _print(url: str) -> None:
-    sys.stdout.write(f"{url}\n")
+def _print(url: str, *, seed: int) -> None:
+    sys.stdout.write(f"{url}\nThis is a simulator: no money moves here. Faults are drawn from seed {seed}.\n")
     sys.stdout.flush()

@@ -1,9 +1,10 @@
 """Ways of QPay that differ between places and times, or that nobody has seen: a client has to live with either."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
 
 RETRIES_MAX = 10
@@ -66,3 +67,15 @@ def changed(switches: Switches, changes: dict[str, object]) -> Switches:
     """Set some switches, by their camelCase or own names, and keep the others. Raises pydantic's ValidationError."""
     named = {_NAMES.get(name, name): value for name, value in changes.items()}
     return _FORM.validate_python({**asdict(switches), **named})
+
+
+def switched(named: Mapping[str, str]) -> Switches:
+    """Set switches from words, as on a command line. Raises ValueError with the one that is wrong."""
+    try:
+        return changed(Switches(), dict(named))
+    except ValidationError as problems:
+        first = problems.errors(include_url=False, include_context=False)[0]
+        name = ".".join(str(step) for step in first["loc"][:1])
+        if first["type"] == "unexpected_keyword_argument":
+            raise ValueError(f"no such switch: {name}. There are {', '.join(_NAMES)}") from None
+        raise ValueError(f"the switch {to_camel(name)}: {first['msg']}") from None

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from worker.cli import corrections, discrepancies, keys, local, processes, verify
+from worker.cli import corrections, discrepancies, keys, local, processes, simulate, verify
 from worker.local import LocalError
 from worker.logs import configure_logs
 from worker.settings import SettingsError
@@ -19,6 +19,7 @@ app = typer.Typer(
 )
 local.add_to(app)
 processes.add_to(app)
+simulate.add_to(app)
 corrections.add_to(app)
 app.add_typer(discrepancies.app)
 verify.add_to(app)

@@ -1,4 +1,4 @@
-"""Commands that are processes: migrate, web, worker, scheduler, simulate."""
+"""Commands that are processes: migrate, web, worker, scheduler."""
 
 import json
 from typing import Annotated
@@ -11,7 +11,6 @@ from worker.compose import (
     compose_web,
     compose_worker,
     migrate_database,
-    run_simulator,
 )
 from worker.consumer import consume
 from worker.logs import configure_logs
@@ -23,7 +22,6 @@ from worker.settings import (
     QPaySettings,
     RedisSettings,
     SealSettings,
-    SimulatorSettings,
     WebSettings,
     WorkerSettings,
     load,
@@ -36,7 +34,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instea
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
-    for command in (migrate, web, worker, scheduler, simulate):
+    for command in (migrate, web, worker, scheduler):
         app.command()(command)
 
 
@@ -67,7 +65,7 @@ def web(
         load(QPaySettings),
         load(WebSettings),
     )
-    _start_logs("web", *groups)
+    start_logs("web", *groups)
     database, redis, checks, qpay, web_settings = groups
     with compose_web(database=database, redis=redis, checks=checks, qpay=qpay, web=web_settings) as parts:
         serve(parts, host=host, port=port)
@@ -80,7 +78,7 @@ def worker() -> None:
     """
     groups = load(DatabaseSettings), load(RedisSettings), load(CheckSettings), load(QPaySettings)
     threads = load(WorkerSettings).worker_threads
-    _start_logs("worker", *groups)
+    start_logs("worker", *groups)
     database, redis, checks, qpay = groups
     with compose_worker(database=database, redis=redis, checks=checks, qpay=qpay) as broker:
         consume(broker, threads=threads)
@@ -92,7 +90,7 @@ def scheduler() -> None:
     Example: tootsoo scheduler
     """
     groups = load(DatabaseSettings), load(RedisSettings), load(CheckSettings), load(SealSettings)
-    _start_logs("scheduler", *groups)
+    start_logs("scheduler", *groups)
     database, redis, checks, seals = groups
     with (
         compose_scheduler(database=database, redis=redis, checks=checks) as ring,
@@ -101,20 +99,8 @@ def scheduler() -> None:
         schedule(ring, seal=seal, seal_every_s=seals.seal_every_s)
 
 
-def simulate(
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen on; 0 takes a free one.")] = 8001,
-) -> None:
-    """Run a QPay on this machine that can be paid: its page and its control API are at the address it prints.
-
-    Example: tootsoo simulate --port 8001
-    """
-    settings = load(SimulatorSettings)
-    _start_logs("simulator", settings)
-    run_simulator(settings, host=host, port=port)
-
-
-def _start_logs(process: str, *groups: object) -> None:
+def start_logs(process: str, *groups: object) -> None:
+    """Write logs as the settings say, without the secrets in these groups of settings."""
     common = load(CommonSettings)
     configure_logs(
         process=process, log_format=common.log_format, log_level=common.log_level, secrets=secrets_in(*groups)
