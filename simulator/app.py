@@ -57,7 +57,7 @@ def create_app(
     )
     app.state.world = world
     controls = (control_api.router, payments_api.router, callbacks_api.router, settings_api.router)
-    for router in (*ROUTERS, *controls, pages.router):
+    for router in (*ROUTERS, *controls, *pages.ROUTERS):
         app.include_router(router)
     app.add_middleware(SaysSo)
     return app
