@@ -20,6 +20,8 @@ from simulator.world import Switches, World
 SAYS_SO = ("X-Simulator", "tootsoo")
 """The header of every answer, so that nobody takes this for QPay."""
 MAX_BODY_BYTES = 1_000_000
+CONTROLS = (control_api.router, payments_api.router, callbacks_api.router, settings_api.router)
+"""What tests and people do with the simulator, apart from the wire."""
 
 log = structlog.get_logger()
 
@@ -56,8 +58,7 @@ def create_app(
         },
     )
     app.state.world = world
-    controls = (control_api.router, payments_api.router, callbacks_api.router, settings_api.router)
-    for router in (*ROUTERS, *controls, *pages.ROUTERS):
+    for router in (*ROUTERS, *CONTROLS, *pages.ROUTERS):
         app.include_router(router)
     app.add_middleware(SaysSo)
     return app
