@@ -10,7 +10,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from simulator import control_api, pages, payments_api
+from simulator import callbacks_api, control_api, pages, payments_api, settings_api
 from simulator.clock import Clock
 from simulator.facts import Merchant
 from simulator.problems import problem
@@ -20,6 +20,8 @@ from simulator.world import Switches, World
 SAYS_SO = ("X-Simulator", "tootsoo")
 """The header of every answer, so that nobody takes this for QPay."""
 MAX_BODY_BYTES = 1_000_000
+CONTROLS = (control_api.router, payments_api.router, callbacks_api.router, settings_api.router)
+"""What tests and people do with the simulator, apart from the wire."""
 
 log = structlog.get_logger()
 
@@ -30,13 +32,14 @@ def create_app(
     clock: Clock,
     switches: Switches | None = None,
     call_anywhere: bool = False,
+    seed: int = 0,
 ) -> FastAPI:
     """Make a simulator with these merchants and nothing issued yet; `app.state.world` holds it.
 
     `clock` tells the time in UTC. Callbacks to other machines are refused unless `call_anywhere`; they are sent only
-    while the application's lifespan runs.
+    while the application's lifespan runs. Faults, of which there are none at first, are drawn from `seed`.
     """
-    world = World(merchants, clock=clock, switches=switches or Switches(), call_anywhere=call_anywhere)
+    world = World(merchants, clock=clock, switches=switches or Switches(), call_anywhere=call_anywhere, seed=seed)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -55,7 +58,7 @@ def create_app(
         },
     )
     app.state.world = world
-    for router in (*ROUTERS, control_api.router, payments_api.router, pages.router):
+    for router in (*ROUTERS, *CONTROLS, *pages.ROUTERS):
         app.include_router(router)
     app.add_middleware(SaysSo)
     return app

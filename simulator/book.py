@@ -1,5 +1,6 @@
 """The book of what really happened, in memory: the oracle that tests compare the worker with. Apart, what is told."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from threading import RLock
@@ -14,7 +15,8 @@ class Book:
     Take `lock` around several calls that must see the same state; it is re-entrant and never held across I/O.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, refunded_stays_paid: Callable[[], bool] = lambda: False) -> None:
+        self._refunded_stays_paid = refunded_stays_paid
         self.lock = RLock()
         self._invoices: dict[str, Invoice] = {}
         self._ids_by_number: dict[str, list[str]] = {}
@@ -45,10 +47,16 @@ class Book:
         with self.lock:
             self._invoices[invoice.invoice_id] = replace(invoice, canceled_at=now)
 
+    def expire(self, invoice: Invoice, *, now: datetime) -> None:
+        """Let the invoice run out at `now`."""
+        with self.lock:
+            current = self._invoices[invoice.invoice_id]
+            self._invoices[invoice.invoice_id] = replace(current, expires_at=now)
+
     def refund(self, payment: Payment) -> Payment:
         """Mark the payment as given back, and return it so.
 
-        An invoice that it had paid can be paid again; nobody has seen whether one of QPay's can.
+        Whether an invoice that it had paid can be paid again is a switch: nobody has seen whether one of QPay's can.
         """
         with self.lock:
             self._payments[payment.payment_id] = refunded = replace(payment, status=REFUNDED)
@@ -96,15 +104,15 @@ class Book:
         with self.lock:
             return self._tellings.get(payment.payment_id, TRUTH)
 
-    def told(self, payment: Payment) -> ToldPayment | None:
-        """Tell of one payment what the wire may know; None while it is hidden."""
+    def told(self, payment: Payment, *, now: datetime) -> ToldPayment | None:
+        """Tell of one payment what the wire may know at `now`; None while it is hidden."""
         telling = self.telling(payment)
-        return None if telling.hidden else tell(payment, telling=telling)
+        return None if telling.hides(now=now) else tell(payment, telling=telling)
 
-    def told_of(self, invoice: Invoice) -> list[ToldPayment]:
+    def told_of(self, invoice: Invoice, *, now: datetime) -> list[ToldPayment]:
         """Tell the payments of one invoice, oldest first: a hidden one is missing, a duplicated one repeated."""
         with self.lock:
-            each = [(self.told(payment), self.telling(payment)) for payment in self.payments_of(invoice)]
+            each = [(self.told(one, now=now), self.telling(one)) for one in self.payments_of(invoice)]
         return [told for told, telling in each if told is not None for _ in range(telling.duplicated)]
 
     def callbacks(self) -> list[SentCallback]:
@@ -120,7 +128,8 @@ class Book:
         """Tell what has become of the invoice at `now`; the first of cancelled, paid and expired that holds."""
         if invoice.canceled_at is not None:
             return InvoiceState.CANCELED
-        if self.paid_total(invoice) >= invoice.amount:
+        closing = (PAID, REFUNDED) if self._refunded_stays_paid() else (PAID,)
+        if sum(one.amount for one in self.payments_of(invoice) if one.status in closing) >= invoice.amount:
             return InvoiceState.PAID
         if invoice.expires_at is not None and invoice.expires_at <= now:
             return InvoiceState.EXPIRED

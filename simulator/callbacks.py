@@ -1,8 +1,9 @@
 """Sending callbacks: in the background, at once, and without showing the secret in their URLs."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 
 import httpx
 import structlog
@@ -11,9 +12,14 @@ from simulator.book import Book
 from simulator.clock import Clock
 from simulator.facts import Invoice, Payment, SentCallback
 from simulator.loopback import is_loopback
+from simulator.switches import Switches
 
 TIMEOUT_S = 5.0
 """For a whole callback, from connecting to the end of the answer."""
+RETRY_PAUSE_S = 1.0
+"""Before a callback is sent a second time; the double before each further time."""
+HTTP_OK = 200
+TAKEN = "SUCCESS"
 KEPT_BODY_BYTES = 1_000
 """So much of an answer is kept; SUCCESS is all that it should be."""
 
@@ -44,24 +50,43 @@ def stays_here(url: str) -> bool:
         return False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Announcement:
+    """One callback that is to be sent."""
+
+    payment: Payment
+    invoice: Invoice
+    attempt: int
+    url: str = field(repr=False)
+
+
 class Callbacks:
     """Sends callbacks from background tasks of the loop that `running` was entered in, and records their outcome.
 
-    It does not try again: whether QPay does is not documented. Targets off this machine are refused unless
-    `call_anywhere`.
+    Whether it tries again is a switch, for whether QPay does is not documented. Targets off this machine are refused
+    unless `call_anywhere`.
     """
 
-    def __init__(self, book: Book, *, clock: Clock, call_anywhere: bool) -> None:
+    def __init__(
+        self, book: Book, *, clock: Clock, call_anywhere: bool, switches: Callable[[], Switches] = Switches
+    ) -> None:
         self._book = book
         self._clock = clock
         self._call_anywhere = call_anywhere
+        self._switches = switches
         self._transport: httpx.AsyncHTTPTransport | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._held: list[Announcement] = []
 
     @property
     def pending(self) -> int:
-        """How many are under way."""
+        """How many are under way, or wait for their time; held ones are not."""
         return len(self._tasks)
+
+    @property
+    def held(self) -> list[Announcement]:
+        """Those that wait until somebody lets them go, oldest first."""
+        return list(self._held)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -77,40 +102,76 @@ class Callbacks:
                 await self.give_up()
                 self._transport = None
 
-    def send(self, payment: Payment, invoice: Invoice, *, times: int) -> None:
-        """Start sending one payment's callback, `times` times at once, and return at once.
+    def send(
+        self, payment: Payment, invoice: Invoice, *, times: int, delay_s: float = 0, url: str | None = None
+    ) -> None:
+        """Start sending one payment's callback after `delay_s`, `times` times at once, and return at once.
+
+        `url` is called instead of the invoice's own. Raises RuntimeError outside `running`.
+        """
+        for announcement in _announcements(payment, invoice, times=times, url=url):
+            self._start([announcement], delay_s=delay_s)
+
+    def hold(self, payment: Payment, invoice: Invoice, *, times: int) -> None:
+        """Keep one payment's callbacks back until `release`."""
+        self._held += _announcements(payment, invoice, times=times, url=None)
+
+    def release(self, *, arranged: Callable[[list[Announcement]], list[Announcement]]) -> int:
+        """Send the held callbacks as they are `arranged`, one after the other; tell how many.
 
         Raises RuntimeError outside `running`.
         """
-        if self._transport is None:
-            raise RuntimeError("callbacks are sent only while the application's lifespan runs")
-        for attempt in range(1, times + 1):
-            task = asyncio.create_task(self._send(self._transport, payment, invoice, attempt=attempt))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        released, self._held = self._held, []
+        if released:
+            self._start(arranged(released), delay_s=0)
+        return len(released)
 
     async def give_up(self) -> None:
-        """Cancel what is under way; it is recorded as such."""
+        """Cancel what is under way, which is recorded as such, and forget what is held."""
+        self._held.clear()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
 
-    async def _send(
-        self, transport: httpx.AsyncHTTPTransport, payment: Payment, invoice: Invoice, *, attempt: int
+    def _start(self, announcements: list[Announcement], *, delay_s: float) -> None:
+        if self._transport is None:
+            raise RuntimeError("callbacks are sent only while the application's lifespan runs")
+        task = asyncio.create_task(self._send_all(self._transport, announcements, delay_s=delay_s))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _send_all(
+        self, transport: httpx.AsyncHTTPTransport, announcements: list[Announcement], *, delay_s: float
     ) -> None:
+        """Send one after the other, and again what was not taken, if the switch says so."""
+        if delay_s:
+            await asyncio.sleep(delay_s)
+        for announcement in announcements:
+            tried = announcement
+            taken = await self._send(transport, tried)
+            for again in range(self._switches().callback_retries):
+                if taken:
+                    break
+                await asyncio.sleep(RETRY_PAUSE_S * 2**again)
+                tried = replace(tried, attempt=tried.attempt + 1)
+                taken = await self._send(transport, tried)
+
+    async def _send(self, transport: httpx.AsyncHTTPTransport, announcement: Announcement) -> bool:
+        """Send once, record what came of it, and tell whether the merchant took it."""
         sent_at = self._clock()
         status_code: int | None = None
         body: str | None = None
         error: str | None = "broken off by a mistake of the simulator"
-        url = callback_target(invoice.callback_url, payment_id=payment.payment_id)
+        url = callback_target(announcement.url, payment_id=announcement.payment.payment_id)
+        method = "POST" if self._switches().callback_by_post else "GET"
         try:
             if not (self._call_anywhere or stays_here(url)):
                 error = "not sent: the target is not on this machine"
             else:
                 async with asyncio.timeout(TIMEOUT_S):
-                    status_code, body = await _get(transport, url)
+                    status_code, body = await _call(transport, method, url)
                 error = None
         except TimeoutError:
             error = f"no answer within {TIMEOUT_S:g} s"
@@ -121,9 +182,9 @@ class Callbacks:
             raise
         finally:
             sent = SentCallback(
-                payment_id=payment.payment_id,
-                invoice_id=invoice.invoice_id,
-                attempt=attempt,
+                payment_id=announcement.payment.payment_id,
+                invoice_id=announcement.invoice.invoice_id,
+                attempt=announcement.attempt,
                 masked_url=masked(url),
                 sent_at=sent_at,
                 status_code=status_code,
@@ -132,12 +193,20 @@ class Callbacks:
             )
             self._book.add_callback(sent)
             _tell(sent)
+        return status_code == HTTP_OK and body == TAKEN
 
 
-async def _get(transport: httpx.AsyncHTTPTransport, url: str) -> tuple[int, str]:
+def _announcements(payment: Payment, invoice: Invoice, *, times: int, url: str | None) -> list[Announcement]:
+    target = invoice.callback_url if url is None else url
+    return [
+        Announcement(payment=payment, invoice=invoice, attempt=attempt, url=target) for attempt in range(1, times + 1)
+    ]
+
+
+async def _call(transport: httpx.AsyncHTTPTransport, method: str, url: str) -> tuple[int, str]:
     timeouts = httpx.Timeout(TIMEOUT_S).as_dict()
     response = await transport.handle_async_request(
-        httpx.Request("GET", url, headers={"User-Agent": "qpay-simulator"}, extensions={"timeout": timeouts})
+        httpx.Request(method, url, headers={"User-Agent": "qpay-simulator"}, extensions={"timeout": timeouts})
     )
     try:
         body = b""

@@ -1,11 +1,12 @@
 """What tests and people do with the simulator: pay, look at what really happened, start afresh. JSON, camelCase."""
 
+from datetime import timedelta
 from typing import Annotated, Literal, Self
 
 import structlog
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
@@ -14,32 +15,46 @@ from simulator.facts import PAID, Invoice, PaymentType
 from simulator.paying import NotPayableError, pay
 from simulator.payments_api import payment_fact
 from simulator.problems import invalid, problem
-from simulator.qpay.gate import CANCEL_INVOICE, CANCEL_PAYMENT, CHECK, GET_INVOICE, GET_PAYMENT, REFUND_PAYMENT
+from simulator.qpay.endpoints import CANCEL_INVOICE, CANCEL_PAYMENT, CHECK, GET_INVOICE, GET_PAYMENT, REFUND_PAYMENT
 from simulator.world import World, world_of
+
+DELAY_MAX_S = 86_400 * 30
 
 router = APIRouter(prefix="/simulator")
 log = structlog.get_logger()
 
 
-class PayOrder(BaseModel):
-    """What to pay and how. `number` or `invoiceId` names the invoice; `amount` is in whole tögrög."""
+class WhichInvoice(BaseModel):
+    """An invoice, by its number (the newest open one) or its id."""
 
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid")
 
     number: str | None = None
     invoice_id: str | None = None
-    amount: Annotated[int, Field(strict=True, gt=0)] | None = None
-    type: PaymentType = PaymentType.P2P
-    status: Annotated[str, Field(min_length=1, max_length=45)] = PAID
-    callback: Literal["send", "drop"] = "send"
-    repeat: Annotated[int, Field(ge=1, le=1_000)] = 1
-    force: bool = False
 
     @model_validator(mode="after")
     def _names_one_invoice(self) -> Self:
         if (self.number is None) == (self.invoice_id is None):
             raise PydanticCustomError("which", "name the invoice by either number or invoiceId")
         return self
+
+
+class PayOrder(WhichInvoice):
+    """What to pay and how; `amount` is in whole tögrög."""
+
+    amount: Annotated[int, Field(strict=True, gt=0)] | None = None
+    type: PaymentType = PaymentType.P2P
+    status: Annotated[str, Field(min_length=1, max_length=45)] = PAID
+    callback: Literal["send", "drop", "hold"] = "send"
+    """Held ones go out when they are released, in any order: see /simulator/callbacks/release."""
+    callback_delay_s: Annotated[float, Field(ge=0, le=DELAY_MAX_S)] = 0
+    """In real seconds, however the clock is set."""
+    repeat: Annotated[int, Field(ge=1, le=1_000)] = 1
+    paid_at: AwareDatetime | None = None
+    """When it was paid; now, unless it is given."""
+    row_delay_s: Annotated[float, Field(ge=0, le=DELAY_MAX_S)] = 0
+    """So long, by the simulator's clock, the wire does not show the payment: its callback is there before its row."""
+    force: bool = False
 
 
 @router.post("/pay")
@@ -66,13 +81,33 @@ async def pay_invoice(request: Request) -> JSONResponse:
             status=order.status,
             force=order.force,
             now=world.clock(),
+            paid_at=order.paid_at,
+            row_delay=timedelta(seconds=order.row_delay_s),
         )
     except NotPayableError as refusal:
         return problem(409, refusal.code, str(refusal))
     if order.callback == "send":
-        world.callbacks.send(payment, invoice, times=order.repeat)
+        world.callbacks.send(payment, invoice, times=order.repeat, delay_s=order.callback_delay_s)
+    elif order.callback == "hold":
+        world.callbacks.hold(payment, invoice, times=order.repeat)
     body = {"paymentId": payment.payment_id, "invoiceId": invoice.invoice_id, "amount": payment.amount}
     return JSONResponse(body, status_code=201)
+
+
+@router.post("/expire")
+async def expire_invoice(request: Request) -> JSONResponse:
+    """Let an invoice run out now. The body is a WhichInvoice. 200; 404 INVOICE_NOT_FOUND; 422 INVALID."""
+    world = world_of(request)
+    try:
+        order = WhichInvoice.model_validate_json(await request.body())
+    except ValidationError as problems:
+        return invalid(problems)
+    invoice = _find(world, order)
+    if invoice is None:
+        return problem(404, "INVOICE_NOT_FOUND", "no such invoice was issued here")
+    now = world.clock()
+    world.book.expire(invoice, now=now)
+    return JSONResponse({"invoiceId": invoice.invoice_id, "expiresAt": rfc3339(now)})
 
 
 @router.get("/facts")
@@ -118,35 +153,18 @@ async def calls(request: Request) -> JSONResponse:
     )
 
 
-@router.get("/callbacks")
-async def callbacks(request: Request) -> JSONResponse:
-    """Tell what became of each callback, and how many are still under way."""
-    world = world_of(request)
-    sent = [
-        {
-            "paymentId": one.payment_id,
-            "invoiceId": one.invoice_id,
-            "attempt": one.attempt,
-            "url": one.masked_url,
-            "sentAt": rfc3339(one.sent_at),
-            "statusCode": one.status_code,
-            "body": one.body,
-            "error": one.error,
-        }
-        for one in world.book.callbacks()
-    ]
-    return JSONResponse({"callbacks": sent, "pending": world.callbacks.pending})
-
-
 @router.post("/reset")
 async def reset(request: Request) -> JSONResponse:
-    """Forget everything, tokens as well; callbacks under way are given up."""
+    """Forget everything, tokens as well; faults end, and callbacks under way are given up.
+
+    The clock tells the real time again. Switches and merchants stay.
+    """
     await world_of(request).reset()
     log.info("simulator.reset")
     return JSONResponse({})
 
 
-def _find(world: World, order: PayOrder) -> Invoice | None:
+def _find(world: World, order: WhichInvoice) -> Invoice | None:
     if order.number is not None:
         return world.book.newest(order.number, now=world.clock())
     return world.book.invoice(order.invoice_id or "")

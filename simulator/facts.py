@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from uuid import NAMESPACE_URL, uuid5
 
 PAID = "PAID"
 """The only status that is money; payments may hold any other word as well."""
@@ -35,6 +36,11 @@ class Merchant:
     password: str = field(repr=False)
     invoice_code: str
 
+    @property
+    def merchant_id(self) -> str:
+        """QPay's own id of the merchant: the claim of that name in the access token."""
+        return str(uuid5(NAMESPACE_URL, f"simulator:{self.username}"))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
@@ -54,6 +60,7 @@ class Invoice:
     invoice_id: str
     merchant: str
     """The merchant's username."""
+    invoice_code: str
     number: str
     """The merchant's own sender_invoice_no; several invoices may share it."""
     description: str
@@ -63,7 +70,9 @@ class Invoice:
     qr_text: str
     created_at: datetime
     expires_at: datetime | None
-    """None when the merchant did not ask for an expiry."""
+    """None when it never runs out."""
+    has_own_expiry: bool
+    """Whether the merchant asked for the expiry: only then does GET invoice tell it."""
     allow_partial: bool
     minimum_amount: int | None
     allow_exceed: bool
@@ -96,7 +105,7 @@ class SentCallback:
     payment_id: str
     invoice_id: str
     attempt: int
-    """1 for the first of those sent at once."""
+    """1 for the first; counted on for those sent at once with it, or again after it."""
     masked_url: str
     sent_at: datetime
     status_code: int | None

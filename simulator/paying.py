@@ -1,7 +1,7 @@
 """The rules by which a customer pays an invoice, and the way around them that tests need."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from secrets import randbelow
 from uuid import uuid4
 
@@ -9,6 +9,7 @@ import structlog
 
 from simulator.book import Book
 from simulator.facts import Invoice, InvoiceState, Payment, PaymentType
+from simulator.telling import Telling
 
 FEE_PER_CENT = 1
 
@@ -32,11 +33,14 @@ def pay(
     status: str,
     force: bool,
     now: datetime,
+    paid_at: datetime | None = None,
+    row_delay: timedelta = timedelta(),
 ) -> Payment:
     """Enter a payment of the invoice into the book, in one step with the rules that allow it.
 
     `amount` is in whole tögrög; None is what is outstanding, or the whole amount again when `force` is given and
-    nothing is. Raises NotPayableError unless `force`.
+    nothing is. `paid_at` is `now` unless it is given; the wire does not show the row before `row_delay` is over.
+    Raises NotPayableError unless `force`.
     """
     with book.lock:
         outstanding = max(0, invoice.amount - book.paid_total(invoice))
@@ -52,9 +56,11 @@ def pay(
             fee=(wanted * FEE_PER_CENT + 50) // 100,
             type=payment_type,
             status=status,
-            paid_at=now,
+            paid_at=now if paid_at is None else paid_at,
         )
         book.add_payment(payment)
+        if row_delay:
+            book.set_telling(payment, Telling(hidden_until=now + row_delay))
     log.info(
         "simulator.paid",
         payment_id=payment.payment_id,

@@ -1,7 +1,7 @@
 """The control API's payments: what happened to each, what the wire tells of it, and how to make it tell otherwise."""
 
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Literal
 
 import structlog
 from fastapi import APIRouter, Request
@@ -51,6 +51,14 @@ class TellOrder(BaseModel):
         )
 
 
+class RefundOrder(BaseModel):
+    """How to give a payment back. Whether QPay announces that is not known: by default it does not."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    callback: Literal["send", "drop"] = "drop"
+
+
 @router.post("/payments/{payment_id}")
 async def tell_payment(request: Request, payment_id: str) -> JSONResponse:
     """Tell of a payment something else than before; no callback is sent.
@@ -77,6 +85,32 @@ async def tell_payment(request: Request, payment_id: str) -> JSONResponse:
     return JSONResponse(fact)
 
 
+@router.post("/payments/{payment_id}/refund")
+async def refund_payment(request: Request, payment_id: str) -> JSONResponse:
+    """Give a payment back whole, a bank transfer as well, as QPay's staff could.
+
+    The body is a RefundOrder, or nothing. 200 with the fact; 404 PAYMENT_NOT_FOUND; 409 NOT_PAID; 422 INVALID.
+    """
+    world = world_of(request)
+    try:
+        order = RefundOrder.model_validate_json(await request.body() or b"{}")
+    except ValidationError as problems:
+        return invalid(problems)
+    with world.book.lock:
+        payment = world.book.payment(payment_id)
+        invoice = None if payment is None else world.book.invoice(payment.invoice_id)
+        if payment is None or invoice is None:
+            return problem(404, "PAYMENT_NOT_FOUND", "no such payment was made here")
+        if payment.status != PAID:
+            return problem(409, "NOT_PAID", f"the payment is {payment.status}: only what is paid can be given back")
+        payment = world.book.refund(payment)
+        fact = payment_fact(world.book, payment)
+    if order.callback == "send":
+        world.callbacks.send(payment, invoice, times=1)
+    log.info("simulator.refunded", payment_id=payment_id, invoice_id=payment.invoice_id, amount=payment.amount)
+    return JSONResponse(fact)
+
+
 def payment_fact(book: Book, payment: Payment) -> dict[str, object]:
     """Describe what happened, in whole tögrög, and under `told` what the wire tells of it: null if that is the same."""
     return {
@@ -93,7 +127,8 @@ def payment_fact(book: Book, payment: Payment) -> dict[str, object]:
 
 def _told(payment: Payment, *, telling: Telling) -> dict[str, object] | None:
     told = tell(payment, telling=telling)
-    if told == tell(payment, telling=TRUTH) and not telling.hidden and telling.duplicated == 1:
+    as_it_happened = told == tell(payment, telling=TRUTH)
+    if as_it_happened and not telling.hidden and telling.hidden_until is None and telling.duplicated == 1:
         return None
     return {
         "status": told.status,
@@ -102,4 +137,5 @@ def _told(payment: Payment, *, telling: Telling) -> dict[str, object] | None:
         "hidden": telling.hidden,
         "duplicated": telling.duplicated,
         "garbled": telling.garbled,
+        **({} if telling.hidden_until is None else {"hiddenUntil": rfc3339(telling.hidden_until)}),
     }

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from secrets import randbelow
 from types import FrameType
 
 import uvicorn
@@ -14,12 +16,16 @@ from fastapi import FastAPI
 from simulator.app import create_app
 from simulator.clock import Clock, utc_now
 from simulator.facts import Merchant
+from simulator.faults import Rule
 from simulator.loopback import is_loopback
+from simulator.wire import Protocol
 from simulator.world import Switches, World
 
 GRACE_S = 3
 """So long requests under way may take to end at shutdown."""
 BACKLOG = 2_048
+SEED_MAX = 10**9
+"""Seeds by chance are below: short enough to be typed again."""
 
 
 def run(
@@ -31,15 +37,20 @@ def run(
     switches: Switches | None = None,
     allow_public: bool = False,
     call_anywhere: bool = False,
+    seed: int | None = None,
+    rules: Iterable[Rule] = (),
 ) -> None:
     """Serve a simulator until SIGTERM or SIGINT, then return.
 
-    `port` 0 takes a free one; `on_ready` gets the URL once calls are taken, by default it is printed. Raises
-    ValueError for a host that others can reach, unless `allow_public`; OSError when the address is taken.
+    `port` 0 takes a free one; `on_ready` gets the URL once calls are taken, by default it is printed, with the seed.
+    Faults begin with these `rules`, and are drawn from `seed`, or from one by chance. Raises ValueError for a host that
+    others can reach, unless `allow_public`, and for rules that cannot be; OSError when the address is taken.
     """
-    app = create_app(merchants=merchants, clock=utc_now, switches=switches, call_anywhere=call_anywhere)
+    seed = randbelow(SEED_MAX) if seed is None else seed
+    app = create_app(merchants=merchants, clock=utc_now, switches=switches, call_anywhere=call_anywhere, seed=seed)
+    app.state.world.faults.set(rules)
     with _listening(host, port, allow_public=allow_public) as listener:
-        _Server(app, url=_url(listener), on_ready=on_ready or _print).run(sockets=[listener])
+        _Server(app, url=_url(listener), on_ready=on_ready or partial(_print, seed=seed)).run(sockets=[listener])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,9 +68,10 @@ def serving(
     clock: Clock,
     switches: Switches | None = None,
     call_anywhere: bool = False,
+    seed: int = 0,
 ) -> Iterator[Running]:
     """Serve a simulator on a free port of this machine, in a thread, for as long as the context lasts."""
-    app = create_app(merchants=merchants, clock=clock, switches=switches, call_anywhere=call_anywhere)
+    app = create_app(merchants=merchants, clock=clock, switches=switches, call_anywhere=call_anywhere, seed=seed)
     with _listening("127.0.0.1", 0, allow_public=False) as listener:
         url, ready = _url(listener), threading.Event()
         server = _Server(app, url=url, on_ready=lambda _: ready.set())
@@ -82,6 +94,7 @@ class _Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
+                http=Protocol,
                 log_config=None,
                 log_level="warning",
                 access_log=False,
@@ -98,6 +111,13 @@ class _Server(uvicorn.Server):
         await super().startup(sockets=sockets)
         if self.started:
             self._on_ready(self._url)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Break off what only waits because of a fault, then end as uvicorn does."""
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, Protocol) and connection.stalls:
+                connection.reset()
+        await super().shutdown(sockets=sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's signature
         """Remember to end; a second signal does not wait for requests under way."""
@@ -119,6 +139,6 @@ def _url(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _print(url: str) -> None:
-    sys.stdout.write(f"{url}\n")
+def _print(url: str, *, seed: int) -> None:
+    sys.stdout.write(f"{url}\nThis is a simulator: no money moves here. Faults are drawn from seed {seed}.\n")
     sys.stdout.flush()

@@ -19,11 +19,17 @@ class Telling:
     """In tögrög, with up to two decimals."""
     currency: str | None = None
     hidden: bool = False
-    """It is neither in payment/check nor in GET payment."""
+    """It is neither in payment/check and payment/list nor in GET payment."""
+    hidden_until: datetime | None = None
+    """It is hidden before this time: a row that becomes visible later than its callback."""
     duplicated: int = 1
     """So many rows of payment/check are this payment, one after the other."""
     garbled: bool = False
     """Its rows and its description have no payment_amount."""
+
+    def hides(self, *, now: datetime) -> bool:
+        """Tell whether the payment is kept from the wire at `now`."""
+        return self.hidden or (self.hidden_until is not None and now < self.hidden_until)
 
 
 TRUTH = Telling()

@@ -1,36 +1,27 @@
 """Everything that one simulator holds, and how a request finds it."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from fastapi import Request
 
 from simulator.book import Book
 from simulator.callbacks import Callbacks
 from simulator.calls import Calls
-from simulator.clock import Clock
+from simulator.clock import Clock, MovableClock
 from simulator.facts import Merchant
+from simulator.faults import Faults
+from simulator.qpay.endpoints import POSSIBLE
 from simulator.qpay.sessions import Sessions
+from simulator.switches import Switches
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Switches:
-    """Ways of QPay that differ between places and times. The defaults are what is seen today."""
-
-    expires_in_is_duration: bool = False
-    """Tokens tell how many seconds they live instead of the UNIX time at which they end."""
-    qr_image_is_empty: bool = False
-    """Invoices come without a QR image."""
-    check_rows_are_older: bool = False
-    """payment/check answers in its older shape: numbers for amounts, and a payment_date."""
-    partly_paid_stays_open: bool = False
-    """An invoice that is partly paid is not cancelled but answers INVOICE_PAID. Nobody has seen which it is."""
+__all__ = ["Switches", "World", "world_of"]
 
 
 class World:
-    """One simulated gateway: who may log in, what happened, and what was asked.
+    """One simulated gateway: who may log in, what happened, what was asked, and how it misbehaves.
 
-    `switches` may be replaced while the simulator runs. `clock` tells the time in UTC.
+    `switches` may be replaced while the simulator runs. `clock` tells the time in UTC; what the world shows can be
+    moved from it. Faults are drawn from `seed`.
     """
 
     def __init__(
@@ -40,21 +31,30 @@ class World:
         clock: Clock,
         switches: Switches,
         call_anywhere: bool,
+        seed: int,
     ) -> None:
         self.merchants = {merchant.username: merchant for merchant in merchants}
-        self.clock = clock
+        self.clock = MovableClock(clock)
         self.switches = switches
-        self.book = Book()
+        self.book = Book(refunded_stays_paid=lambda: self.switches.refunded_stays_paid)
         self.calls = Calls()
+        self.faults = Faults(seed, possible=POSSIBLE)
         self.sessions = Sessions()
-        self.callbacks = Callbacks(self.book, clock=clock, call_anywhere=call_anywhere)
+        self.callbacks = Callbacks(
+            self.book, clock=self.clock, call_anywhere=call_anywhere, switches=lambda: self.switches
+        )
 
     async def reset(self) -> None:
-        """Forget invoices, payments, calls, callbacks and tokens; callbacks under way are given up."""
+        """Forget invoices, payments, calls, callbacks and tokens; end faults, and give up callbacks under way.
+
+        The clock tells the real time again. Switches and merchants stay as they are.
+        """
         await self.callbacks.give_up()
         self.book.clear()
         self.calls.clear()
         self.sessions.clear()
+        self.faults.set(())
+        self.clock.reset()
 
 
 def world_of(request: Request) -> World:

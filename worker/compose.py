@@ -1,5 +1,6 @@
 """The composition root: the one place that builds adapters and puts the use cases together."""
 
+import secrets
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -40,6 +41,8 @@ from domain.gateway import PaymentGateway
 from domain.schedule import Job
 from simulator import server as simulator
 from simulator.facts import Merchant
+from simulator.faults import Rule
+from simulator.switches import switched
 from worker.actors import declare_actors, declare_job
 from worker.clock import utc_now
 from worker.close import CloseDue, CloseQr
@@ -68,6 +71,7 @@ from worker.settings import (
     RedisSettings,
     SealSettings,
     SettingsError,
+    SimulatedMerchant,
     SimulatorSettings,
     WebSettings,
 )
@@ -441,22 +445,55 @@ def child_guard(stop_signal: signal.Signals) -> Callable[[], None] | None:
     return die_with_parent(stop_signal)
 
 
-def run_simulator(settings: SimulatorSettings, *, host: str, port: int) -> None:
+def run_simulator(
+    settings: SimulatorSettings,
+    *,
+    host: str,
+    port: int,
+    seed: int | None = None,
+    faults: Mapping[tuple[str, str], float] | None = None,
+    switches: Mapping[str, str] | None = None,
+    public: bool = False,
+    call_anywhere: bool = False,
+    on_ready: Callable[[str, int], None],
+) -> None:
     """Run the simulator until SIGTERM or SIGINT.
 
+    `faults` are probabilities by kind and endpoint, `switches` values by name; either may be `*` for every one of them
+    in `faults`. `on_ready` gets the URL and the seed from which faults are drawn.
+
     Raises:
-        StartError: the address is taken, or others could reach it.
+        StartError: the address is taken, or cannot be listened on.
+        SettingsError: others could reach the address; there is no such fault or switch.
 
     """
-    merchant = Merchant(
-        username=settings.qpay_username,
-        password=settings.qpay_password.get_secret_value(),
-        invoice_code=settings.qpay_invoice_code,
+    own = SimulatedMerchant(
+        username=settings.qpay_username, password=settings.qpay_password, invoice_code=settings.qpay_invoice_code
     )
+    merchants = [
+        Merchant(username=one.username, password=one.password.get_secret_value(), invoice_code=one.invoice_code)
+        for one in (*settings.simulator_merchants, own)
+    ]
+    chosen = secrets.randbelow(simulator.SEED_MAX) if seed is None else seed
     try:
-        simulator.run(merchants=[merchant], host=host, port=port)
-    except (ValueError, OSError) as error:
+        simulator.run(
+            merchants=merchants,
+            host=host,
+            port=port,
+            seed=chosen,
+            rules=[
+                Rule(kind=kind, endpoint=endpoint, probability=probability)
+                for (kind, endpoint), probability in (faults or {}).items()
+            ],
+            switches=switched(switches or {}),
+            allow_public=public,
+            call_anywhere=call_anywhere,
+            on_ready=lambda url: on_ready(url, chosen),
+        )
+    except OSError as error:
         raise StartError(f"the simulator cannot listen on {host}:{port}: {error}") from None
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
 
 
 def _gateway_invoices(pool: postgres.Pool, *, qr_lifetime: timedelta = QR_LIFETIME) -> GatewayInvoices:

@@ -1,6 +1,7 @@
 """Settings: read from the environment, .env, or the run file of embedded servers; checked once, at the start."""
 
 import re
+from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -71,6 +72,19 @@ def _secrets(text: object) -> object:
             f"should be one or more secrets of at least {SECRET_MIN} characters, comma-separated while rotating"
         )
     return tuple(SecretStr(part) for part in parts)
+
+
+def _merchants(text: object) -> object:
+    if not isinstance(text, str):
+        return text
+    merchants = []
+    for part in (part.strip() for part in text.split(",") if part.strip()):
+        username, _, rest = part.partition(":")
+        password, _, invoice_code = rest.rpartition(":")
+        if not (username and password and invoice_code):
+            raise ValueError("should be username:password:invoice_code, several of them with commas between")
+        merchants.append(SimulatedMerchant(username=username, password=SecretStr(password), invoice_code=invoice_code))
+    return tuple(merchants)
 
 
 def _lifetime(text: object) -> object:
@@ -224,12 +238,22 @@ class WorkerSettings(_Settings):
     worker_threads: Annotated[int, Field(ge=1, le=100)] = 8
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulatedMerchant:
+    """One more account that the simulator knows."""
+
+    username: str
+    password: SecretStr
+    invoice_code: str
+
+
 class SimulatorSettings(_Settings):
-    """Whom the simulator knows: the account that the other processes use."""
+    """Whom the simulator knows: the account that the other processes use, and others beside it."""
 
     qpay_username: str = "TEST_MERCHANT"
     qpay_password: SecretStr = SecretStr("simulator-password")
     qpay_invoice_code: str = "TEST_INVOICE"
+    simulator_merchants: Annotated[tuple[SimulatedMerchant, ...], NoDecode, BeforeValidator(_merchants)] = ()
 
 
 _Group = TypeVar("_Group", bound=_Settings)
@@ -264,7 +288,9 @@ def secrets_in(*groups: object) -> list[str]:
     for group in groups:
         for value in vars(group).values():
             for part in value if isinstance(value, tuple) else (value,):
-                if isinstance(part, SecretStr):
+                if isinstance(part, SimulatedMerchant):
+                    secrets.append(part.password.get_secret_value())
+                elif isinstance(part, SecretStr):
                     secrets.append(part.get_secret_value())
                 elif isinstance(part, str) and "://" in part and (password := urlsplit(part).password):
                     secrets += [password, unquote(password)]

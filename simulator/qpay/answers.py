@@ -15,7 +15,6 @@ WALLET_ID = "0f000000-0000-4000-8000-000000000001"
 
 STATUSES = {
     InvoiceState.OPEN: "OPEN",
-    InvoiceState.EXPIRED: "OPEN",  # no other word for it has been seen
     InvoiceState.PAID: "CLOSED",
     InvoiceState.CANCELED: "CANCELED",
 }
@@ -36,17 +35,19 @@ def token_body(session: Session, *, as_duration: bool) -> Body:
     }
 
 
-def invoice_body(invoice: Invoice, *, state: InvoiceState) -> Body:
+def invoice_body(invoice: Invoice, *, state: InvoiceState, expired_status: str) -> Body:
     """Describe an invoice as GET invoice does: without an expiry, the time of creation stands in its place."""
     return {
         "invoice_id": invoice.invoice_id,
-        "invoice_status": STATUSES[state],
+        "invoice_status": STATUSES.get(state, expired_status),
         "sender_invoice_no": invoice.number,
         "sender_branch_code": invoice.branch_code,
         "invoice_description": invoice.description,
         "invoice_due_date": invoice.due_date and rfc3339(invoice.due_date),
-        "enable_expiry": invoice.expires_at is not None,
-        "expiry_date": rfc3339(invoice.expires_at or invoice.created_at),
+        "enable_expiry": invoice.has_own_expiry,
+        "expiry_date": rfc3339(
+            invoice.expires_at if invoice.has_own_expiry and invoice.expires_at else invoice.created_at
+        ),
         "allow_partial": invoice.allow_partial,
         "minimum_amount": invoice.minimum_amount,
         "allow_exceed": invoice.allow_exceed,
@@ -91,6 +92,32 @@ def payment_body(payment: ToldPayment) -> Body:
         **_transactions(payment),
     }
     return _garbled(body) if payment.garbled else body
+
+
+def list_body(page: Iterable[tuple[Invoice, ToldPayment]], *, count: int, object_id: str, with_qr_code: bool) -> Body:
+    """Answer payment/list with one page of `count` rows; `object_id` says what stands in the field of that name."""
+    rows = [_list_row(invoice, payment, object_id=object_id, with_qr_code=with_qr_code) for invoice, payment in page]
+    return {"count": count, "rows": rows}
+
+
+def _list_row(invoice: Invoice, payment: ToldPayment, *, object_id: str, with_qr_code: bool) -> Body:
+    body: Body = {
+        "payment_id": payment.payment_id,
+        "payment_date": rfc3339(payment.paid_at),
+        "payment_status": payment.status,
+        "payment_fee": _plain(payment.fee),
+        "payment_amount": _plain(payment.amount),
+        "payment_currency": payment.currency,
+        "payment_wallet": WALLET_ID,
+        "payment_name": invoice.description,
+        "payment_description": f"{invoice.description} {invoice.number}",
+        "qr_code": invoice.qr_text,
+        "paid_by": payment.type.value,
+        "object_type": "INVOICE",
+        "object_id": invoice.invoice_code if object_id == "invoice_code" else invoice.invoice_id,
+    }
+    left_out = {"qr_code": not with_qr_code, "object_id": object_id == "absent", "payment_amount": payment.garbled}
+    return {key: value for key, value in body.items() if not left_out.get(key)}
 
 
 def _row(payment: ToldPayment) -> Body:
@@ -167,6 +194,11 @@ def _garbled(body: Body) -> Body:
 
 def _text(amount: int | Decimal) -> str:
     return f"{amount:.2f}"
+
+
+def _plain(amount: int | Decimal) -> str:
+    """Write an amount as payment/list does: without a fraction where there is none."""
+    return f"{amount:.0f}" if amount == int(amount) else f"{amount:.2f}"
 
 
 def _number(amount: Decimal) -> int | float:

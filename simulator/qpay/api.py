@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
-from simulator.qpay import auth, invoices, payments
+from simulator.qpay import auth, invoices, listing, payments
 from simulator.qpay.errors import QPayError
 from simulator.qpay.gate import WireRoute
 
@@ -16,5 +16,5 @@ async def nothing_here(request: Request) -> JSONResponse:
     raise QPayError.refused(404, "NOT_FOUND", f"Cannot {request.method} {request.url.path}")
 
 
-ROUTERS = (auth.router, invoices.router, payments.router, unknown)
+ROUTERS = (auth.router, invoices.router, listing.router, payments.router, unknown)
 """In this order: the last one takes what the others leave."""

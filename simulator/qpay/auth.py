@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 
 from simulator.facts import Merchant
 from simulator.qpay import answers
+from simulator.qpay.credentials import credentials, no_credentials
 from simulator.qpay.errors import QPayError
 from simulator.qpay.gate import WireRoute
 from simulator.world import World, world_of
@@ -22,7 +23,7 @@ log = structlog.get_logger()
 async def log_in(request: Request) -> JSONResponse:
     """Start a session for a username and password; the merchant's earlier session ends."""
     world = world_of(request)
-    merchant = _by_password(world, _credentials(request, "basic"))
+    merchant = _by_password(world, credentials(request, "basic"))
     if merchant is None:
         log.info("simulator.login_refused")
         raise QPayError.refused(401, "AUTHENTICATION_FAILED", "Нэвтрэх нэр, нууц үг буруу")  # noqa: RUF001 - Mongolian
@@ -33,32 +34,27 @@ async def log_in(request: Request) -> JSONResponse:
 async def refresh(request: Request) -> JSONResponse:
     """Start a session for a refresh token that has not run out."""
     world = world_of(request)
-    username = world.sessions.refreshing(_credentials(request, "bearer"), now=world.clock())
+    username = world.sessions.refreshing(credentials(request, "bearer"), now=world.clock())
     if username is None:
-        raise QPayError.refused(401, "NO_CREDENTIALS")
+        raise no_credentials(world)
     return _new_session(world, username, event="simulator.refreshed")
 
 
 async def logged_in(request: Request) -> Merchant:
     """Find the merchant whose live access token came with the call. Raises QPayError 401."""
     world = world_of(request)
-    username = world.sessions.merchant_of(_credentials(request, "bearer"), now=world.clock())
+    username = world.sessions.merchant_of(credentials(request, "bearer"), now=world.clock())
     if username is None:
-        raise QPayError.refused(401, "NO_CREDENTIALS")
+        raise no_credentials(world)
     return world.merchants[username]
 
 
 LoggedIn = Annotated[Merchant, Depends(logged_in)]
 
 
-def _credentials(request: Request, scheme: str) -> str:
-    named, _, credentials = request.headers.get("authorization", "").partition(" ")
-    return credentials.strip() if named.lower() == scheme else ""
-
-
-def _by_password(world: World, credentials: str) -> Merchant | None:
+def _by_password(world: World, given: str) -> Merchant | None:
     try:
-        username, _, password = b64decode(credentials, validate=True).decode().partition(":")
+        username, _, password = b64decode(given, validate=True).decode().partition(":")
     except ValueError:
         return None
     merchant = world.merchants.get(username)
@@ -68,6 +64,6 @@ def _by_password(world: World, credentials: str) -> Merchant | None:
 
 
 def _new_session(world: World, username: str, *, event: str) -> JSONResponse:
-    session = world.sessions.start(username, now=world.clock())
+    session = world.sessions.start(username, merchant_id=world.merchants[username].merchant_id, now=world.clock())
     log.info(event, merchant=username)
     return JSONResponse(answers.token_body(session, as_duration=world.switches.expires_in_is_duration))

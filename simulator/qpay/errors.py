@@ -1,5 +1,6 @@
 """QPay's refusals: a code and a message, or one object per field when a request is not valid."""
 
+import json
 from typing import Self
 
 from fastapi.responses import JSONResponse
@@ -42,6 +43,20 @@ class QPayError(Exception):
                 fields[name] = {"type": TYPES.get(problem["type"], "INVALID"), "message": problem["msg"]}
         return cls(400, error=fields, message=fields)
 
-    def answer(self) -> JSONResponse:
-        """Put the refusal on the wire."""
-        return JSONResponse({"error": self.error, "message": self.message}, status_code=self.status_code)
+    def answer(self, *, in_words: bool = False) -> "Refusal":
+        """Put the refusal on the wire; `in_words` writes strings where there are objects."""
+        error, message = self.error, self.message
+        if in_words and isinstance(error, dict):
+            name, problem = next(iter(error.items()))
+            error, message = f"{name.upper().replace('.', '_')}_{problem['type']}", f"{name}: {problem['message']}"
+        return Refusal({"error": error, "message": message}, status_code=self.status_code)
+
+
+class Refusal(JSONResponse):
+    """A refusal on the wire that still knows its code."""
+
+    @property
+    def qpay_code(self) -> str:
+        """QPay's code; the first field that is not valid when there are only objects."""
+        error = json.loads(bytes(self.body))["error"]
+        return str(error) if isinstance(error, str) else f"not valid: {', '.join(error)}"

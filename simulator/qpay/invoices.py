@@ -1,5 +1,6 @@
 """QPay's invoices on the wire: issue, look, cancel."""
 
+from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import uuid4
 
@@ -27,7 +28,7 @@ log = structlog.get_logger()
 async def create_invoice(request: Request, merchant: LoggedIn) -> JSONResponse:
     """Issue a QR. A repeated sender_invoice_no makes a second one."""
     world = world_of(request)
-    wanted = await body_of(request, CreateInvoice)
+    wanted = await body_of(request, CreateInvoice, text_amounts=not world.switches.text_amounts_are_refused)
     if wanted.invoice_code != merchant.invoice_code:
         raise QPayError.refused(400, "INVOICE_CODE_INVALID")
     if wanted.amount > MAX_AMOUNT:
@@ -52,7 +53,7 @@ async def get_invoice(request: Request, invoice_id: str, merchant: LoggedIn) -> 
     """Describe an invoice."""
     world = world_of(request)
     invoice = own_invoice(world, merchant, invoice_id)
-    return JSONResponse(answers.invoice_body(invoice, state=world.book.state(invoice, now=world.clock())))
+    return JSONResponse(_described(world, invoice))
 
 
 @router.delete("/invoice/{invoice_id}")
@@ -64,7 +65,7 @@ async def cancel_invoice(request: Request, invoice_id: str, merchant: LoggedIn) 
         if invoice.canceled_at is not None:
             raise QPayError.refused(400, "INVOICE_ALREADY_CANCELED", "Нэхэмжлэл цуцлагдсан байна.")
         if world.book.paid_total(invoice) >= (1 if world.switches.partly_paid_stays_open else invoice.amount):
-            raise QPayError.refused(400, "INVOICE_PAID", "Нэхэмжлэл төлөгдсөн байна.")
+            raise QPayError.refused(world.switches.invoice_paid_status, "INVOICE_PAID", "Нэхэмжлэл төлөгдсөн байна.")
         world.book.cancel(invoice, now=world.clock())
     log.info("simulator.invoice_canceled", invoice_id=invoice_id, number=invoice.number)
     return JSONResponse({})
@@ -76,6 +77,19 @@ def own_invoice(world: World, merchant: Merchant, invoice_id: str) -> Invoice:
     if invoice is None or invoice.merchant != merchant.username:
         raise QPayError.refused(422, "INVOICE_NOTFOUND", "Нэхэмжлэл олдсонгүй.")
     return invoice
+
+
+def _described(world: World, invoice: Invoice) -> answers.Body:
+    return answers.invoice_body(
+        invoice, state=world.book.state(invoice, now=world.clock()), expired_status=world.switches.expired_status
+    )
+
+
+def _expires_at(wanted: CreateInvoice, *, world: World) -> datetime | None:
+    if wanted.enable_expiry:
+        return wanted.expiry_date
+    hours = world.switches.default_expiry_h
+    return None if hours is None else world.clock() + timedelta(hours=hours)
 
 
 def _invoice(wanted: CreateInvoice, merchant: Merchant, *, world: World) -> Invoice:
@@ -99,13 +113,15 @@ def _invoice(wanted: CreateInvoice, merchant: Merchant, *, world: World) -> Invo
     return Invoice(
         invoice_id=str(uuid4()),
         merchant=merchant.username,
+        invoice_code=merchant.invoice_code,
         number=wanted.sender_invoice_no,
         description=wanted.invoice_description,
         amount=wanted.amount,
         callback_url=wanted.callback_url,
         qr_text=new_qr_text(wanted.amount),
         created_at=world.clock(),
-        expires_at=wanted.expiry_date if wanted.enable_expiry else None,
+        expires_at=_expires_at(wanted, world=world),
+        has_own_expiry=wanted.enable_expiry,
         allow_partial=wanted.allow_partial,
         minimum_amount=wanted.minimum_amount,
         allow_exceed=wanted.allow_exceed,

@@ -13,6 +13,7 @@ from simulator.qpay.errors import QPayError
 from simulator.qpay.gate import WireRoute
 from simulator.qpay.invoices import own_invoice
 from simulator.qpay.requests import CheckPayment, GiveBack, body_of
+from simulator.qpay.tampering import rearranged
 from simulator.world import World, world_of
 
 router = APIRouter(prefix="/v2", route_class=WireRoute)
@@ -26,7 +27,8 @@ async def check_payment(request: Request, merchant: LoggedIn) -> JSONResponse:
     asked = await body_of(request, CheckPayment)
     if asked.object_type != "INVOICE":
         raise QPayError.refused(400, "INVALID_OBJECT_TYPE")
-    payments = world.book.told_of(own_invoice(world, merchant, asked.object_id))
+    invoice = own_invoice(world, merchant, asked.object_id)
+    payments = rearranged(request, world.book.told_of(invoice, now=world.clock()))
     start = (asked.offset.page_number - 1) * asked.offset.page_limit
     body = answers.check_body(
         payments[start : start + asked.offset.page_limit],
@@ -41,7 +43,7 @@ async def check_payment(request: Request, merchant: LoggedIn) -> JSONResponse:
 async def get_payment(request: Request, payment_id: str, merchant: LoggedIn) -> JSONResponse:
     """Describe a payment as it is told."""
     world = world_of(request)
-    told = world.book.told(_own_payment(world, merchant, payment_id))
+    told = world.book.told(_own_payment(world, merchant, payment_id), now=world.clock())
     if told is None:
         raise _not_found()
     return JSONResponse(answers.payment_body(told))
@@ -50,18 +52,18 @@ async def get_payment(request: Request, payment_id: str, merchant: LoggedIn) -> 
 @router.delete("/payment/refund/{payment_id}")
 async def refund_payment(request: Request, payment_id: str, merchant: LoggedIn) -> JSONResponse:
     """Give a card payment back, whole."""
-    await body_of(request, GiveBack)
-    return _give_back(world_of(request), merchant, payment_id)
+    wanted = await body_of(request, GiveBack)
+    return _give_back(world_of(request), merchant, payment_id, callback_url=wanted.callback_url)
 
 
 @router.delete("/payment/cancel/{payment_id}")
 async def cancel_payment(request: Request, payment_id: str, merchant: LoggedIn) -> JSONResponse:
     """Cancel a card payment: the same as a refund, for QPay has no other status for money that went back."""
-    await body_of(request, GiveBack)
-    return _give_back(world_of(request), merchant, payment_id)
+    wanted = await body_of(request, GiveBack)
+    return _give_back(world_of(request), merchant, payment_id, callback_url=wanted.callback_url)
 
 
-def _give_back(world: World, merchant: Merchant, payment_id: str) -> JSONResponse:
+def _give_back(world: World, merchant: Merchant, payment_id: str, *, callback_url: str | None) -> JSONResponse:
     """Judge by what happened, not by what is told of it; a hidden payment is given back as well."""
     with world.book.lock:
         payment = _own_payment(world, merchant, payment_id)
@@ -71,7 +73,11 @@ def _give_back(world: World, merchant: Merchant, payment_id: str) -> JSONRespons
             raise QPayError.refused(400, "PAYMENT_NOT_PAID")
         if payment.type is not PaymentType.CARD:
             raise QPayError.refused(400, "PAYMENT_SETTLED")
-        world.book.refund(payment)
+        payment = world.book.refund(payment)
+    if callback_url is not None and world.switches.refund_is_called_back:
+        invoice = world.book.invoice(payment.invoice_id)
+        if invoice is not None:
+            world.callbacks.send(payment, invoice, times=1, url=callback_url)
     log.info("simulator.refunded", payment_id=payment_id, invoice_id=payment.invoice_id, amount=payment.amount)
     return JSONResponse({})
 

@@ -1,5 +1,6 @@
 """What QPay takes: the bodies of its calls, parsed once at the edge."""
 
+import re
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, TypeVar
@@ -21,11 +22,14 @@ from pydantic_core import PydanticCustomError
 
 from simulator.qpay.errors import QPayError
 
+WHOLE_TEXT = re.compile(r"[0-9]{1,15}(\.0{1,2})?")
 _HTTP_URL = TypeAdapter(HttpUrl)
 
 
-def _whole(value: object) -> object:
-    """Take a JSON number without a fraction: not a string, not a boolean."""
+def _whole(value: object, info: ValidationInfo) -> object:
+    """Take a JSON number without a fraction, or where the context allows it its digits as text; not a boolean."""
+    if isinstance(value, str) and info.context and info.context["text_amounts"] and WHOLE_TEXT.fullmatch(value):
+        return int(value.partition(".")[0])
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, bool) or not isinstance(value, int):
@@ -102,10 +106,27 @@ class CheckPayment(BaseModel):
     offset: Offset = Field(default_factory=Offset)
 
 
+class ListOffset(BaseModel):
+    """Which page of payment/list is asked for. How long a page may be is the endpoint's own matter."""
+
+    page_number: Annotated[int, Field(ge=1)] = 1
+    page_limit: Annotated[int, Field(ge=1)] = 100
+
+
+class ListPayments(BaseModel):
+    """The body of POST payment/list. Times without a zone are left so: what they mean is a switch."""
+
+    object_type: Text45
+    object_id: Text255
+    start_date: datetime
+    end_date: datetime
+    offset: ListOffset = Field(default_factory=ListOffset)
+
+
 class GiveBack(BaseModel):
     """The body of DELETE payment/refund and DELETE payment/cancel.
 
-    A `callback_url` is taken and never called: nobody has seen what QPay calls it with.
+    Whether a `callback_url` is called is a switch: nobody has seen what QPay calls it with.
     """
 
     note: Text255
@@ -115,9 +136,12 @@ class GiveBack(BaseModel):
 Body = TypeVar("Body", bound=BaseModel)
 
 
-async def body_of(request: Request, form: type[Body]) -> Body:
-    """Read a JSON body in the form that is asked for. Raises QPayError 400 with an object for each bad field."""
+async def body_of(request: Request, form: type[Body], *, text_amounts: bool = False) -> Body:
+    """Read a JSON body in the form that is asked for. Raises QPayError 400 with an object for each bad field.
+
+    `text_amounts` takes whole amounts as strings too.
+    """
     try:
-        return form.model_validate_json(await request.body())
+        return form.model_validate_json(await request.body(), context={"text_amounts": text_amounts})
     except ValidationError as problems:
         raise QPayError.not_valid(problems) from problems

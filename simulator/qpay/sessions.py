@@ -33,13 +33,13 @@ class Sessions:
         self._by_access: dict[str, Session] = {}
         self._by_refresh: dict[str, Session] = {}
 
-    def start(self, merchant: str, *, now: datetime) -> Session:
+    def start(self, merchant: str, *, merchant_id: str, now: datetime) -> Session:
         """Start a merchant's session with a new pair of tokens; the earlier pair is dead from now on."""
         session = Session(
             merchant=merchant,
             session_id=str(uuid4()),
-            access_token=_token(merchant),
-            refresh_token=_token(merchant),
+            access_token=_token(merchant_id),
+            refresh_token=_token(merchant_id),
             ends_at=now + LIFETIME,
         )
         with self._lock:
@@ -60,6 +60,21 @@ class Sessions:
         with self._lock:
             return _live(self._by_refresh.get(refresh_token), now=now)
 
+    def end(self, merchant: str) -> bool:
+        """End the merchant's session, as a login from elsewhere does; tell whether there was one."""
+        with self._lock:
+            ended = self._by_merchant.pop(merchant, None)
+            if ended is not None:
+                del self._by_access[ended.access_token], self._by_refresh[ended.refresh_token]
+        return ended is not None
+
+    def end_of(self, token: str) -> None:
+        """End the session that this access or refresh token belongs to, if it lives."""
+        with self._lock:
+            session = self._by_access.get(token) or self._by_refresh.get(token)
+        if session is not None:
+            self.end(session.merchant)
+
     def clear(self) -> None:
         """End every session."""
         with self._lock:
@@ -72,8 +87,8 @@ def _live(session: Session | None, *, now: datetime) -> str | None:
     return session.merchant if session is not None and now < session.ends_at else None
 
 
-def _token(merchant: str) -> str:
+def _token(merchant_id: str) -> str:
     """Make a token that looks like QPay's: a JWT in form, random in its signature, telling a false end."""
-    parts = ({"alg": "HS256", "typ": "JWT"}, {"merchant_id": merchant, "exp": MISLEADING_EXP})
+    parts = ({"alg": "HS256", "typ": "JWT"}, {"merchant_id": merchant_id, "exp": MISLEADING_EXP})
     readable = [urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts]
     return ".".join([*readable, token_urlsafe(32)])

@@ -16,6 +16,7 @@ class Receiver:
     def __init__(self, url: str) -> None:
         self.callback_url = f"{url}/v2/qpay/webhook/{SECRET}"
         self.seen: list[str] = []
+        self.methods: list[str] = []
         self.released = Event()
         self.answer: Callable[[str], Answer] = lambda _: (200, {}, b"SUCCESS")
 
@@ -28,8 +29,12 @@ class _Server(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
+    def do_POST(self) -> None:
+        self.do_GET()
+
     def do_GET(self) -> None:
         receiver = self.server.receiver
+        receiver.methods.append(self.command)
         receiver.seen.append(self.path)
         status, headers, body = receiver.answer(self.path)
         self.send_response(status)

@@ -60,6 +60,17 @@ class Shop:
         body: dict[str, Any] = answer.json()
         return body
 
+    def faults(self, *rules: dict[str, Any], seed: int = 1) -> None:
+        answer = self.http.put("/simulator/faults", json={"seed": seed, "rules": rules})
+        assert answer.status_code == 200, answer.text
+
+    def always(self, kind: str, endpoint: str = "POST /v2/payment/check", **more: Any) -> None:
+        self.faults({"endpoint": endpoint, "kind": kind, "probability": 1, **more})
+
+    def switch(self, **changes: Any) -> None:
+        answer = self.http.patch("/simulator/switches", json=changes)
+        assert answer.status_code == 200, answer.text
+
     def look(self, path: str) -> dict[str, Any]:
         body: dict[str, Any] = self.http.get(f"/simulator/{path}").json()
         return body
@@ -93,6 +104,11 @@ class Bearer:
     def check(self, invoice_id: str, **offset: Any) -> httpx.Response:
         asked: dict[str, Any] = {"object_type": "INVOICE", "object_id": invoice_id}
         return self.call("POST", "/v2/payment/check", json={**asked, "offset": offset} if offset else asked)
+
+    def list(self, *, merchant: Merchant = SHOP, **asked: Any) -> httpx.Response:
+        window = {"start_date": "2026-03-10 00:00:00", "end_date": "2026-03-13 00:00:00"}
+        whose = {"object_type": "MERCHANT", "object_id": merchant.merchant_id}
+        return self.call("POST", "/v2/payment/list", json={**whose, **window, **asked})
 
 
 def invoice_request(number: str = "rent-2026-03", **fields: Any) -> dict[str, Any]:

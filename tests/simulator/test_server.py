@@ -59,6 +59,21 @@ def test_a_signal_ends_it_cleanly_even_with_a_callback_under_way(ending: signal.
     assert receiver.callback_url not in output
 
 
+def test_a_signal_ends_it_cleanly_even_with_a_call_that_hangs() -> None:
+    with process() as (program, url), httpx.Client(base_url=url, trust_env=False) as http:
+        http.put("/simulator/faults", json={"rules": [{"kind": "hang", "probability": 1}]}).raise_for_status()
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(http.post, "/v2/auth/token")
+            while http.get("/simulator/calls").json()["logins"] == 0:
+                pass
+            program.send_signal(signal.SIGTERM)
+            output, errors = program.communicate(timeout=10)
+
+    assert program.returncode == 0
+    assert errors == ""
+    assert "ended" in output
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "example.mn", "::", ""])
 def test_hosts_that_others_can_reach_are_refused(host: str) -> None:
     with pytest.raises(ValueError, match="public"):

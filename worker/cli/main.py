@@ -8,7 +8,7 @@ import psycopg
 import typer
 
 from adapters.postgres.ledger import LedgerBusyError
-from worker.cli import corrections, discrepancies, explain, keys, local, parked, processes, replay, verify
+from worker.cli import corrections, discrepancies, explain, keys, local, parked, processes, replay, simulate, verify
 from worker.cli.refusals import RefusedError
 from worker.local import LocalError
 from worker.logs import configure_logs
@@ -24,6 +24,7 @@ app = typer.Typer(
 )
 local.add_to(app)
 processes.add_to(app)
+simulate.add_to(app)
 corrections.add_to(app)
 app.add_typer(discrepancies.app)
 replay.add_to(app)

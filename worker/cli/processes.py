@@ -1,4 +1,4 @@
-"""Commands that are processes: migrate, web, worker, scheduler, simulate."""
+"""Commands that are processes: migrate, web, worker, scheduler."""
 
 import json
 from typing import Annotated
@@ -13,7 +13,6 @@ from worker.compose import (
     compose_web,
     compose_worker,
     migrate_database,
-    run_simulator,
 )
 from worker.consumer import consume
 from worker.logs import configure_logs
@@ -29,7 +28,6 @@ from worker.settings import (
     QPaySettings,
     RedisSettings,
     SealSettings,
-    SimulatorSettings,
     StartSettings,
     WebSettings,
     WorkerSettings,
@@ -51,7 +49,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instea
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
-    for command in (migrate, web, worker, scheduler, simulate):
+    for command in (migrate, web, worker, scheduler):
         app.command()(command)
 
 
@@ -86,7 +84,7 @@ def web(
         load(MetricsSettings),
     )
     within_s = load(StartSettings).start_within_s
-    _start_logs("web", *groups)
+    start_logs("web", *groups)
     database, redis, checks, qpay, web_settings, metrics_settings = groups
     await_servers(database, redis=redis, within_s=within_s)
     with compose_web(
@@ -115,7 +113,7 @@ def worker(metrics_port: MetricsPort = None, metrics_host: MetricsHost = "127.0.
         load(MetricsSettings),
     )
     threads, within_s = load(WorkerSettings).worker_threads, load(StartSettings).start_within_s
-    _start_logs("worker", *groups)
+    start_logs("worker", *groups)
     database, redis, checks, qpay, seals, history, allowed = groups
     metrics = Metrics()
     await_servers(database, redis=redis, within_s=within_s)
@@ -147,7 +145,7 @@ def scheduler(
         raise typer.BadParameter("--json goes with --list")
     groups = load(DatabaseSettings), load(RedisSettings), load(CheckSettings), load(SealSettings), load(MetricsSettings)
     jobs, within_s = jobs_of_settings(), load(StartSettings).start_within_s
-    _start_logs("scheduler", *groups)
+    start_logs("scheduler", *groups)
     database, redis, checks, seals, allowed = groups
     metrics = Metrics()
     await_servers(database, redis=redis, within_s=within_s)
@@ -162,20 +160,8 @@ def scheduler(
         schedule({name: metrics.counting_ticks(name, tick) for name, tick in ticks.items()})
 
 
-def simulate(
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen on; 0 takes a free one.")] = 8001,
-) -> None:
-    """Run a QPay on this machine that can be paid: its page and its control API are at the address it prints.
-
-    Example: tootsoo simulate --port 8001
-    """
-    settings = load(SimulatorSettings)
-    _start_logs("simulator", settings)
-    run_simulator(settings, host=host, port=port)
-
-
-def _start_logs(process: str, *groups: object) -> None:
+def start_logs(process: str, *groups: object) -> None:
+    """Write logs as the settings say, without the secrets in these groups of settings."""
     common = load(CommonSettings)
     configure_logs(
         process=process, log_format=common.log_format, log_level=common.log_level, secrets=secrets_in(*groups)

@@ -1,0 +1,107 @@
+"""A customer pays on the simulator's page in a real browser."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from simulator.server import Running
+from tests.simulator.receiver import Receiver
+from tests.simulator.shop import Bearer, Shop
+
+pytestmark = pytest.mark.slow
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+PHONE = {"width": 390, "height": 844}
+DESK = {"width": 1280, "height": 900}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        why = "there is no Chromium: on Debian, apt-get install chromium"
+        if os.environ.get("TOOTSOO_BROWSER") == "required":
+            pytest.fail(f"{why} (TOOTSOO_BROWSER=required)")
+        pytest.skip(why)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(params=[PHONE, DESK], ids=["phone", "desk"])
+def page(browser: Browser, running: Running, request: pytest.FixtureRequest) -> Iterator[Page]:
+    context = browser.new_context(viewport=request.param, base_url=running.url, locale="mn-MN")
+    yield context.new_page()
+    context.close()
+
+
+def keep(page: Page, name: str) -> None:
+    """Keep a picture for people, in the folder that TOOTSOO_SCREENSHOTS names."""
+    if folder := os.environ.get("TOOTSOO_SCREENSHOTS"):
+        width = (page.viewport_size or PHONE)["width"]
+        page.screenshot(path=Path(folder) / f"{name}-{width}.png", full_page=True)
+
+
+def fits(page: Page) -> bool:
+    return bool(page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"))
+
+
+def test_a_customer_finds_the_invoice_pays_it_and_gets_it_back(
+    shop: Shop, bearer: Bearer, receiver: Receiver, page: Page
+) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    invoice = bearer.issue(
+        "rent-2026-03", invoice_description="Гуравдугаар сарын түрээс", callback_url=receiver.callback_url
+    )
+
+    page.goto("/")
+    keep(page, "front")
+    assert fits(page)
+    page.get_by_role("link", name="rent-2026-03").click()
+    expect(page.get_by_alt_text("QR")).to_be_visible()
+    expect(page.get_by_role("link", name="Хаан банк")).to_have_attribute(
+        "href", f"khanbank://q?qPay_QRcode={invoice['qr_text']}"
+    )
+    keep(page, "open")
+    assert fits(page)
+
+    page.get_by_role("button", name="Бүтэн төлөх").click()
+
+    expect(page.locator(".state")).to_have_text("төлөгдсөн")
+    shop.callbacks(1)
+    page.get_by_role("link", name="Шинэчлэх").click()
+    expect(page.locator("td", has_text="200 SUCCESS")).to_be_visible()
+    keep(page, "paid")
+    assert fits(page)
+    assert [(one["amount"], one["status"]) for one in shop.look("facts")["payments"]] == [(1_500_000, "PAID")]
+
+    page.get_by_role("button", name="Буцаах").click()
+
+    expect(page.locator("td", has_text="REFUNDED")).to_be_visible()
+    shop.callbacks(2)
+    page.get_by_role("link", name="English").click()
+    expect(page.get_by_role("button", name="Pay in full")).to_be_visible()
+    keep(page, "refunded")
+    assert fits(page)
+    assert [url for url in asked if not url.startswith((str(shop.http.base_url), "data:"))] == []
+
+
+def test_a_customer_pays_a_part_and_then_the_rest_by_card(shop: Shop, bearer: Bearer, page: Page) -> None:
+    invoice_id = bearer.issue("rent-1", amount=100, allow_partial=True)["invoice_id"]
+
+    page.goto(f"/s/{invoice_id}?lang=en")
+    page.get_by_label("The callback").select_option("never comes")
+    page.get_by_label("Part, in ₮").fill("40")
+    page.get_by_role("button", name="Pay this part").click()
+    expect(page.get_by_text("outstanding 60 ₮")).to_be_visible()
+    page.get_by_label("The callback").select_option("never comes")
+    page.get_by_role("button", name="Pay by card").click()
+
+    expect(page.locator(".state")).to_have_text("paid")
+    assert [(one["amount"], one["type"]) for one in shop.look("facts")["payments"]] == [(40, "P2P"), (60, "CARD")]
+    assert shop.look("callbacks")["callbacks"] == []
