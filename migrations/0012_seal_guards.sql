@@ -22,3 +22,5 @@ COMMENT ON FUNCTION refuse_seal_of_nothing IS 'Trigger of event_seal: only what 
 
 CREATE TRIGGER of_an_event BEFORE INSERT ON event_seal
     FOR EACH ROW EXECUTE FUNCTION refuse_seal_of_nothing();
+
+UPDATE installation SET compatible_since = '0012_seal_guards';

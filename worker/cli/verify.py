@@ -84,9 +84,10 @@ def _print_head(*, as_json: bool) -> None:
 
 
 def _verify_seals(published: PublishedHead | None, *, as_json: bool) -> None:
+    database = load(DatabaseSettings)
     if not seal_keys(load(SealSettings)):
         raise SettingsError(f"SEAL_SECRET is missing: {MISSING['SEAL_SECRET']}")
-    report = _seal_report(published)
+    report = _seal_report(database, published)
     if as_json:
         typer.echo(json.dumps(_report_json(report), ensure_ascii=False))
     else:
@@ -95,9 +96,9 @@ def _verify_seals(published: PublishedHead | None, *, as_json: bool) -> None:
         raise typer.Exit(1)
 
 
-def _seal_report(published: PublishedHead | None) -> SealReport:
+def _seal_report(database: DatabaseSettings, published: PublishedHead | None) -> SealReport:
     settings = load(SealSettings)
-    with open_seals(load(DatabaseSettings)) as store:
+    with open_seals(database) as store:
         try:
             return verify_seals(
                 store,
@@ -117,7 +118,7 @@ def _verify_all(published: PublishedHead | None, *, as_json: bool) -> None:
         raise SettingsError(f"SEAL_SECRET is missing: {MISSING['SEAL_SECRET']}")
     database = load(DatabaseSettings)
     with database_told():
-        seals = _seal_report(published) if sealed else None
+        seals = _seal_report(database, published) if sealed else None
     if seals is None:
         typer.echo("· The seals are not verified: SEAL_SECRET is not set", err=True)
     array, lines = JsonArray("details"), Lines()
