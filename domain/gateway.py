@@ -46,6 +46,13 @@ class GatewayBusyError(GatewayError):
         self.retry_after_s = retry_after_s
 
 
+class GatewayHeldBackError(GatewayBusyError):
+    """We did not ask: the gateway is known to be down, or a limit of our own on calls or logins was reached.
+
+    Nothing was sent, so it tells nothing about what was to be asked, and is no attempt at it.
+    """
+
+
 class GatewayOutcomeUnknownError(GatewayError):
     """Nobody knows whether the gateway acted: time ran out, the connection was lost after sending, or a 5xx came.
 

@@ -34,7 +34,9 @@ class QPayGateway:
 
     Calls block, may come from many threads, and run on one background event loop, which the first call starts and
     `close` ends; `limits` bound each of them in total. The access token is shared with other processes through the
-    Redis at `redis_url`. `now` gives the UNIX time in seconds.
+    Redis at `redis_url`, and so are the breaker, the pace of calls and what was found out about QPay. `now` gives the
+    UNIX time in seconds. `on_credentials_used_elsewhere` is called after a call, in its thread, when QPay had refused
+    our token before its end and took the next one: what it raises is logged and stops nothing.
 
     Raises:
         ValueError: `redis_url` is no Redis address; it is not repeated in the message.
@@ -42,7 +44,13 @@ class QPayGateway:
     """
 
     def __init__(
-        self, config: QPayConfig, *, redis_url: str, now: Callable[[], float], limits: Limits | None = None
+        self,
+        config: QPayConfig,
+        *,
+        redis_url: str,
+        now: Callable[[], float],
+        limits: Limits | None = None,
+        on_credentials_used_elsewhere: Callable[[], object] | None = None,
     ) -> None:
         try:
             parse_url(redis_url)
@@ -50,7 +58,9 @@ class QPayGateway:
             raise ValueError("redis_url must be a redis://, rediss:// or unix:// address") from None
         self._config = config
         self._limits = limits or Limits()
-        self._session = Session(config, redis_url=redis_url, limits=self._limits, now=now)
+        self._session = Session(
+            config, redis_url=redis_url, limits=self._limits, now=now, on_displaced=on_credentials_used_elsewhere
+        )
 
     def __enter__(self) -> Self:
         return self

@@ -10,6 +10,7 @@ import structlog
 
 from adapters.qpay.config import Limits, QPayConfig
 from adapters.qpay.errors import Answer, read_retry_after
+from adapters.qpay.pace import Pace
 from domain.gateway import GatewayBusyError, GatewayError, GatewayOutcomeUnknownError, GatewayUnreadableError
 
 CONNECTIONS_MAX = 20
@@ -65,10 +66,14 @@ def open_client(limits: Limits) -> httpx.AsyncClient:
 
 
 class Http:
-    """Exchanges with one QPay, on one client. `now` gives the UNIX time in seconds, for Retry-After dates."""
+    """Exchanges with one QPay, on one client, each when it is its turn at the `pace`.
 
-    def __init__(self, client: httpx.AsyncClient, *, config: QPayConfig, now: Callable[[], float]) -> None:
+    `now` gives the UNIX time in seconds, for Retry-After dates.
+    """
+
+    def __init__(self, client: httpx.AsyncClient, *, config: QPayConfig, pace: Pace, now: Callable[[], float]) -> None:
         self._client = client
+        self._pace = pace
         self._api_url = config.api_url
         self._now = now
 
@@ -76,11 +81,13 @@ class Http:
         """Send one request and read its whole answer, whatever its status. Bounded by the caller's deadline.
 
         Raises:
+            GatewayHeldBackError: our own limit on calls; nothing was sent.
             GatewayBusyError: not connected; nothing was sent.
             GatewayOutcomeUnknownError: the connection was lost after sending began.
             GatewayUnreadableError: the answer exceeds `spending.bytes_left`, or is compressed although not asked to.
 
         """
+        await self._pace.turn()
         started_s = anyio.current_time()
         try:
             answer = await self._send(request, authorization=authorization, spending=spending)

@@ -31,6 +31,12 @@ def _header_safe(text: str) -> str:
     return text
 
 
+def _header_safe_or_none(value: object) -> object:
+    if not isinstance(value, str) or len(value) > TOKEN_MAX_CHARS:
+        return None
+    return value if re.fullmatch(r"[\x21-\x7e]+", value) else None
+
+
 def _id_text(value: object) -> object:
     """Take a bare number as the id that it is; `read_json` makes long ones Decimal, and 1e5 is no id."""
     match value:
@@ -76,10 +82,12 @@ class _Body(BaseModel):
 
 
 class TokenBody(_Body):
-    """The answer of `auth/token`. `expires_in` is an absolute UNIX time, whatever its name says."""
+    """The answer of `auth/token` and `auth/refresh`. `expires_in` is an absolute UNIX time, whatever its name says."""
 
     access_token: Annotated[str, Field(max_length=TOKEN_MAX_CHARS, repr=False), AfterValidator(_header_safe)]
     expires_in: int
+    refresh_token: Annotated[str | None, BeforeValidator(_header_safe_or_none), Field(repr=False)] = None
+    """None where there is none that a header can carry: then it is logged in again."""
 
 
 class InvoiceBody(_Body):
