@@ -17,6 +17,7 @@ from adapters.qpay.breaker import Breaker
 from adapters.qpay.config import Limits, QPayConfig
 from adapters.qpay.errors import UNAUTHORISED, Answer, error_from, is_success
 from adapters.qpay.http import Http, Request, Spending, open_client
+from adapters.qpay.list_zone import ListZone
 from adapters.qpay.login import Login
 from adapters.qpay.pace import Pace
 from adapters.qpay.shared import Shared
@@ -44,6 +45,7 @@ class _Running:
     http: Http
     token: SharedToken
     breaker: Breaker
+    list_zone: ListZone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +130,11 @@ class Session:
             if calls.news.displaced:
                 self._tell_displaced()
 
+    def consult(self, ask: Callable[[ListZone], Awaitable[T]]) -> T:
+        """Run what asks Redis alone, and block until it is done: the breaker is for calls to QPay."""
+        running = self._started()
+        return running.portal.call(ask, running.list_zone)
+
     def close(self) -> None:
         """Close the connections and end the thread. Idempotent."""
         with self._lock:
@@ -167,6 +174,7 @@ class Session:
                 http=http,
                 token=SharedToken(shared, login=login, limits=self._limits, now=self._now),
                 breaker=Breaker(shared, limits=self._limits),
+                list_zone=ListZone(shared),
             )
 
     def _redis(self) -> Redis:
