@@ -24,10 +24,11 @@ from adapters.postgres.invoices import Invoices
 from adapters.postgres.ledger import Ledger
 from adapters.postgres.schema import SchemaError, migrate, require_schema
 from adapters.postgres.seals import Seals
-from adapters.qpay.config import QPayConfig
+from adapters.qpay.config import Limits, QPayConfig
 from adapters.qpay.gateway import QPayGateway
 from adapters.redis import doorbell as redis_doorbell
 from adapters.redis.doorbell import Doorbell, DoorbellError
+from domain.discrepancy import credentials_used_elsewhere
 from domain.gateway import PaymentGateway
 from simulator import server as simulator
 from simulator.facts import Merchant
@@ -118,7 +119,7 @@ def compose_correct_at_gateway(
     database: DatabaseSettings, *, redis: RedisSettings, qpay: QPaySettings
 ) -> Iterator[Correct]:
     """Put a person's commands about money together, with the gateways that can be asked to refund."""
-    with open_database(database) as pool, _open_qpay(qpay, redis=redis) as gateway:
+    with open_database(database) as pool, _open_qpay(qpay, redis=redis, pool=pool) as gateway:
         yield _correct(pool, gateways={gateway.name: gateway})
 
 
@@ -154,7 +155,7 @@ def _core(
     redis_timeout_s: float,
 ) -> Iterator[_Core]:
     broker = _open_broker(redis, timeout_s=redis_timeout_s)
-    with open_database(database) as pool, _open_qpay(qpay, redis=redis) as gateway:
+    with open_database(database) as pool, _open_qpay(qpay, redis=redis, pool=pool) as gateway:
         ledger = Ledger(pool)
         check_requests = _check_requests(pool, checks)
         gateways: Mapping[str, PaymentGateway] = {gateway.name: gateway}
@@ -340,7 +341,7 @@ def _open_broker(settings: RedisSettings, *, timeout_s: float) -> RedisBroker:
     return broker
 
 
-def _open_qpay(settings: QPaySettings, *, redis: RedisSettings) -> QPayGateway:
+def _open_qpay(settings: QPaySettings, *, redis: RedisSettings, pool: postgres.Pool) -> QPayGateway:
     try:
         config = QPayConfig(
             base_url=settings.qpay_base_url,
@@ -351,7 +352,19 @@ def _open_qpay(settings: QPaySettings, *, redis: RedisSettings) -> QPayGateway:
         )
     except ValueError as error:
         raise SettingsError(f"QPAY_BASE_URL is wrong: {error}") from None
-    return QPayGateway(config, redis_url=redis.redis_url, now=time.time)
+
+    def ask_who_else() -> None:
+        now = utc_now()
+        question = credentials_used_elsewhere(gateway="qpay", account=settings.qpay_username, noticed_at=now)
+        Discrepancies(pool).ask(question, now=now)
+
+    return QPayGateway(
+        config,
+        redis_url=redis.redis_url,
+        now=time.time,
+        limits=Limits(calls_per_s=settings.qpay_calls_per_s),
+        on_credentials_used_elsewhere=ask_who_else,
+    )
 
 
 def _not_ready(database: DatabaseSettings, core: _Core) -> dict[str, str]:

@@ -11,12 +11,14 @@ import structlog
 from adapters.postgres.check_requests import CheckRequests, ClaimedCheck
 from adapters.postgres.ledger import Appended, Ledger
 from adapters.postgres.recorded import About, nothing_paid
-from domain.check_request import retry_delay_s
+from domain.check_request import held_back_delay_s, retry_delay_s
 from domain.gateway import (
     CheckAnswer,
     GatewayBusyError,
     GatewayError,
+    GatewayHeldBackError,
     GatewayOutcomeUnknownError,
+    GatewayUnauthorisedError,
     PaymentGateway,
     PaymentRow,
     RowStatus,
@@ -76,6 +78,9 @@ class Settle:
             log.info("check.started", source=check.source, attempt=check.attempts)
             try:
                 answer = self._gateways[check.gateway].check(check.external_id)
+            except (GatewayHeldBackError, GatewayUnauthorisedError) as error:
+                self._put_back(check, error)
+                return Settled.FAILED
             except GatewayError as error:
                 self._fail(check, error)
                 return Settled.FAILED
@@ -111,6 +116,16 @@ class Settle:
         _tell(appended, rows=len(answer.rows))
         if appended.ring_in_s is not None:
             self._ring(check.gateway_invoice_id, appended.ring_in_s)
+
+    def _put_back(self, check: ClaimedCheck, error: GatewayHeldBackError | GatewayUnauthorisedError) -> None:
+        """Leave the check due as if it had not been claimed: what is wrong is with the gateway or our account there."""
+        delay_s = held_back_delay_s(
+            base_s=self._retry_base_s,
+            chance=random.random(),  # noqa: S311 - spreads retries, guards nothing
+            retry_after_s=error.retry_after_s if isinstance(error, GatewayHeldBackError) else None,
+        )
+        self._check_requests.put_back(check, delay_s=delay_s, why=f"{type(error).__name__}: {error.message}")
+        log.info("check.held_back", error=type(error).__name__, reason=error.message, retry_in_s=round(delay_s, 1))
 
     def _fail(self, check: ClaimedCheck, error: GatewayError) -> None:
         asked_s = error.retry_after_s if isinstance(error, GatewayBusyError | GatewayOutcomeUnknownError) else None

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.check_request import retry_delay_s
+from domain.check_request import held_back_delay_s, retry_delay_s
 
 attempts = st.integers(1, 10_000)
 chances = st.floats(0, 1, exclude_max=True)
@@ -26,3 +26,11 @@ def test_delays_double_up_to_the_longest() -> None:
     delays_s = [retry_delay_s(attempt, base_s=2, max_s=60, chance=0.0) for attempt in range(1, 8)]
 
     assert delays_s == [2, 4, 8, 16, 32, 60, 60]
+
+
+@given(chances, st.none() | st.floats(0, 86_400))
+def test_who_was_held_back_comes_when_it_may_and_not_all_at_once(chance: float, asked_s: float | None) -> None:
+    delay_s = held_back_delay_s(base_s=2, chance=chance, retry_after_s=asked_s)
+
+    may_s = 2 if asked_s is None else asked_s
+    assert may_s <= delay_s <= may_s + 2
