@@ -1,5 +1,6 @@
 """A QPay that does not answer is left alone within seconds, tested by one call at a time, and asked again when back."""
 
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -266,6 +267,31 @@ def test_late_success_of_a_call_from_before_does_not_end_the_pause(
 
         assert late.result() is None
     assert outcome(gateway) is GatewayHeldBackError
+
+
+def test_late_failures_of_calls_from_before_do_not_begin_the_pause_anew(
+    qpay: ScriptedQPay, open_gateway: OpenGateway, shared: "redis.Redis"
+) -> None:
+    gateway = open_gateway(limits=SLOW)
+    qpay.will(CHECK, rows())
+    gateway.check("i-1")
+    half_over = threading.Event()
+
+    def fail_when_half_of_the_pause_is_over(exchange: Exchange) -> None:
+        half_over.wait(10)
+        DOWN(exchange)
+
+    qpay.will(CHECK, *[fail_when_half_of_the_pause_is_over] * 4, DOWN)
+    with ThreadPoolExecutor(4) as pool:
+        late = [pool.submit(outcome, gateway) for _ in range(4)]
+        wait_for(lambda: len(qpay.checks) == 5)
+        for _ in range(3):
+            outcome(gateway)
+        shared.expire(str(key(shared, "open")), 15)
+        half_over.set()
+
+        assert {each.result() for each in late} == {GatewayOutcomeUnknownError}
+    assert 10 < shared.ttl(str(key(shared, "open"))) <= 15
 
 
 def test_gateway_that_is_down_for_long_gets_few_calls_and_all_are_made_afterwards(

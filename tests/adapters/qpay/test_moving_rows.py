@@ -89,6 +89,19 @@ def test_row_is_told_as_the_last_round_has_it(qpay: ScriptedQPay, gateway: QPayG
     assert [row.status for row in found if row.payment_id == "7"] == ["PAID"]
 
 
+def test_row_that_only_the_first_round_has_seen_is_kept(qpay: ScriptedQPay, gateway: QPayGateway) -> None:
+    numbers = list(map(payment, range(151)))
+    qpay.will(
+        CHECK,
+        rows(*numbers[:100], count=151),
+        rows(*numbers[100:150], count=152),
+        rows(numbers[150], *numbers[1:100], count=150),
+        rows(*numbers[100:150], count=150),
+    )
+
+    assert ids(gateway) == {str(number) for number in range(151)}
+
+
 def test_count_that_was_wrong_costs_one_round_more(qpay: ScriptedQPay, gateway: QPayGateway) -> None:
     qpay.will(
         CHECK,

@@ -9,6 +9,7 @@ import redis
 
 from adapters.qpay.config import Limits
 from adapters.qpay.gateway import QPayGateway
+from domain.gateway import GatewayHeldBackError
 from tests.adapters.qpay.conftest import OpenGateway
 from tests.adapters.qpay.scripted import Exchange, Reply, ScriptedQPay, answer, fixture, hang, only_with, reset, rows
 from tests.adapters.qpay.token_in_redis import half_a_minute_later, token_key
@@ -161,3 +162,15 @@ def test_refused_token_is_not_refreshed_but_logged_in_for(
 
     assert qpay.calls(REFRESH) == []
     assert len(qpay.logins) == 2
+
+
+def test_refresh_token_of_a_refused_token_is_not_kept(
+    qpay: ScriptedQPay, open_gateway: OpenGateway, shared: "redis.Redis"
+) -> None:
+    qpay.will(LOGIN, pair(1))
+    qpay.will(CHECK, answer(401, fixture("unauthorized_401")))
+
+    with pytest.raises(GatewayHeldBackError):
+        open_gateway().check("i-1")
+
+    assert [shared.keys(f"tootsoo:qpay:{name}:*") for name in ("token", "refresh", "fresh")] == [[], [], []]
