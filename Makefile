@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help setup demo up test test-slow bench lint format lock clean
+.PHONY: help setup demo up test test-slow sandbox bench lint format lock clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 14
@@ -30,10 +30,13 @@ up: $(READY)     ## keep everything running for a developer, until Ctrl-C
 	@$(BIN)/tootsoo up
 
 test: lint       ## everything CI checks in five minutes
-	@$(BIN)/pytest -n auto --dist worksteal -m "not slow"
+	@$(BIN)/pytest -n auto --dist worksteal -m "not slow and not sandbox"
 
 test-slow: $(READY) ## what needs longer
 	@$(BIN)/pytest -n auto --dist worksteal -m slow
+
+sandbox: $(READY) ## QPay's real sandbox, for whoever has QPAY_* credentials; says why when it skips
+	@$(BIN)/pytest tests/sandbox -m sandbox -q
 
 bench: $(READY)  ## how fast, against bare SQL and two peers; takes some eight minutes
 	@$(BIN)/python -P -m tests.bench $(BENCH)

@@ -58,3 +58,12 @@ def retry_delay_s(
     """
     longest_s = min(max_s, base_s * 2.0 ** min(attempts - 1, 60))
     return max(longest_s * (1 - chance / 2), retry_after_s or 0.0)
+
+
+def held_back_delay_s(*, base_s: float, chance: float, retry_after_s: float | None) -> float:
+    """Return when to ask for a check again that was not made because nobody was let through to the gateway.
+
+    `retry_after_s` is when somebody may be let through; up to `base_s` more, by `chance` in [0, 1), so that not all
+    come at that moment.
+    """
+    return (base_s if retry_after_s is None else retry_after_s) + base_s * chance

@@ -1,6 +1,7 @@
 """A discrepancy: a question for a person. It moves no money; a person answers it with an action."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 
@@ -28,6 +29,8 @@ class DiscrepancyKind(StrEnum):
     """Two QRs, or two gateways, were paid for the same due."""
     REFUND_UNKNOWN = "refund_unknown"
     """A gateway was asked to give a payment back, and nobody knows whether it did."""
+    CREDENTIALS_USED_ELSEWHERE = "credentials_used_elsewhere"
+    """The gateway refuses our sessions before their end: somebody else seems to log in with our credentials."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +43,7 @@ class Discrepancy:
     kind: DiscrepancyKind
     gateway: str
     subject: str
-    """What it is about: a payment id, an invoice id, or the digest of a row that cannot be read."""
+    """What it is about: a payment id, an invoice id, an account, or the digest of a row that cannot be read."""
     fingerprint: str
     """What makes it another question about the same subject, such as the new amount."""
     detail: str
@@ -49,3 +52,25 @@ class Discrepancy:
     payment_id: str | None
     certain: bool = True
     """False for what may be a stale read: it is only asked when the next check says the same."""
+
+
+def credentials_used_elsewhere(*, gateway: str, account: str, noticed_at: datetime) -> Discrepancy:
+    """Ask who else logs in as `account`, a name and no secret; `noticed_at` is UTC.
+
+    Once may be the gateway's own forgetfulness, so it is asked when it is noticed twice on one day; on another day
+    anew. QPay keeps one session alive for each account (observed in production): whoever logs in ends ours.
+    """
+    return Discrepancy(
+        kind=DiscrepancyKind.CREDENTIALS_USED_ELSEWHERE,
+        gateway=gateway,
+        subject=account,
+        fingerprint=noticed_at.date().isoformat(),
+        detail=(
+            f"{gateway} refused sessions of {account} before their end: another program seems to log in with the same"
+            " credentials, and each login ends the one before. Payments are found later for it."
+            " Give every program credentials of its own, or ask the gateway for a new password."
+        ),
+        invoice_id=None,
+        payment_id=None,
+        certain=False,
+    )

@@ -1,6 +1,6 @@
 """The port to a payment gateway: what the worker asks of QPay, and what it may answer."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -46,6 +46,13 @@ class GatewayBusyError(GatewayError):
     def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class GatewayHeldBackError(GatewayBusyError):
+    """We did not ask: the gateway is known to be down, or a limit of our own on calls or logins was reached.
+
+    Nothing was sent, so it tells nothing about what was to be asked, and is no attempt at it.
+    """
 
 
 class GatewayOutcomeUnknownError(GatewayError):
@@ -145,6 +152,20 @@ class CheckAnswer:
     rows: tuple[PaymentRow | UnreadableRow, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundPayment:
+    """One payment that the gateway told of without being asked for its invoice, and what may tell on which it is.
+
+    None of both is proof. A check of the invoice that they point to is.
+    """
+
+    row: PaymentRow
+    external_id: str | None
+    """What should be the gateway's own id of the gateway invoice; None when the answer does not tell."""
+    qr_text: str | None
+    """The text of the QR that was paid; None when the answer does not tell."""
+
+
 class CancelOutcome(StrEnum):
     """What became of a cancel."""
 
@@ -154,10 +175,38 @@ class CancelOutcome(StrEnum):
     """The gateway does not cancel it because money has arrived on it: check it."""
 
 
-class PaymentGateway(Protocol):
-    """One payment gateway. Calls block, are bounded in total time, and never run inside a database transaction.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What one gateway offers. What it does not is refused with the code `NOT_OFFERED`, before any call."""
 
-    Every method may raise any `GatewayError`; calls may come from many threads at once.
+    lists: bool
+    """`discover` and `look_up`: it tells which payments there were in a window."""
+    may_be_polled: bool
+    """`check` may be called on a schedule. Where not, only when something points to a payment, or a person asks."""
+    cancels: bool
+    refunds: bool
+    """`refund` is offered; of which payments, the gateway decides."""
+    whole_units: bool
+    """An amount to issue must have no fraction of its currency's unit (tögrög, not möngö)."""
+    takes_expiry: bool
+    """It is told `expires_at`; else a QR may be paid until it is cancelled."""
+
+
+NOT_OFFERED = "NOT_OFFERED"
+"""Our code of a `GatewayRefusedError` for what `Capabilities` say the gateway does not do."""
+
+
+class PaymentGateway(Protocol):
+    """One payment gateway, for one merchant. Calls block, are bounded in time, and run inside no transaction.
+
+    Calls may come from many threads at once. Every method but `name`, `capabilities` and `read_callback` may raise
+
+    - `GatewayRefusedError`: it understood and said no; `code` says why;
+    - `GatewayUnauthorisedError`: it does not take our credentials;
+    - `GatewayBusyError`: it certainly did not act; `GatewayHeldBackError` of these: it was not even asked;
+    - `GatewayOutcomeUnknownError`: nobody knows; `GatewayUnreadableError` of these: it answered, unintelligibly.
+
+    No method repeats what may have been acted upon. Money is `Money`, exact or refused; times are UTC and aware.
     """
 
     @property
@@ -165,36 +214,88 @@ class PaymentGateway(Protocol):
         """The name used in events, settings and URLs: `qpay`."""
         ...
 
-    def issue(self, invoice: InvoiceToIssue, /) -> IssuedInvoice:
-        """Create a gateway invoice.
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this gateway offers; constant, and known without a call."""
+        ...
 
-        Not idempotent: after `GatewayOutcomeUnknownError` an invoice may exist that nobody can look up
-        (facts: QPay accepts a repeated sender_invoice_no and has no look-up by it).
+    def issue(self, invoice: InvoiceToIssue, /) -> IssuedInvoice:
+        """Create a gateway invoice, in 10 s at most.
+
+        Not atomic with anything of ours and not idempotent: after `GatewayOutcomeUnknownError` an invoice may exist
+        that nobody can look up, so it is never repeated (QPay accepts a repeated sender_invoice_no and has no look-up
+        by it: facts of QPay, *Invoice*). After any other error nothing was made.
+
+        Raises:
+            ValueError: before any call: the amount, its currency or the expiry is not of a kind that the gateway takes.
+            GatewayError: see the class.
+
         """
         ...
 
     def check(self, external_id: str, /) -> CheckAnswer:
-        """Ask for every payment on one gateway invoice, over all pages. The only evidence of money.
+        """Ask for every payment on one gateway invoice, over all pages, in 8 s at most. The only evidence of money.
 
-        Bounded to 8 s in all. QPay forbids asking again and again from a schedule.
+        Changes nothing at the gateway. All rows or an error, never a part of them; but pages are read one after the
+        other, so rows that change meanwhile may be told as they were. An invoice that is not paid has no rows.
+        QPay forbids asking again and again from a schedule (QPay v2 workbook, 2026-03): see `Capabilities`.
+        """
+        ...
+
+    def discover(self, *, since: datetime, until: datetime) -> Iterator[FoundPayment | UnreadableRow]:
+        """Tell which payments there were in [`since`, `until`), whoever announced them, in the gateway's order.
+
+        Changes nothing at the gateway. A call is made when its page is wanted, each 8 s at most, so an error comes out
+        of the iteration. Its cost grows with payments, not with open invoices, and memory holds one page.
+        A row whose time cannot be read is told too; a payment may come twice; and one that appears while the pages
+        are read may be missed: windows should overlap. It points to what should be checked and proves nothing.
+
+        Raises:
+            ValueError: before any call: a time is naive, or `since` is after `until`.
+            GatewayError: see the class.
+
+        """
+        ...
+
+    def look_up(self, payment_id: str, /) -> FoundPayment | UnreadableRow | None:
+        """Ask about one payment, in one call of 8 s at most; None when the gateway knows none of that id.
+
+        For a payment that `discover` found and whose invoice it does not tell. Not to be polled either. Errors as in
+        `refund`.
         """
         ...
 
     def cancel(self, external_id: str, /) -> CancelOutcome:
-        """Make the QR unpayable. Idempotent: one that was cancelled before is `CANCELLED` again."""
+        """Make the QR unpayable, in 8 s at most. Idempotent: one that was cancelled before is `CANCELLED` again.
+
+        After `GatewayOutcomeUnknownError` it may be repeated. One that money has arrived on is `PAID`, and stays.
+
+        Raises:
+            ValueError: before any call: `external_id` can be no invoice's.
+            GatewayError: see the class.
+
+        """
         ...
 
     def refund(self, payment_id: str, /, *, note: str) -> None:
-        """Ask the gateway to give one whole payment back; returning means that it said yes, now or before.
+        """Ask the gateway to give one whole payment back, in 8 s at most; returning means it said yes, now or before.
 
         QPay refunds card payments only, and the whole amount: a bank transfer is refused with `PAYMENT_SETTLED`
-        (`GatewayRefusedError` with that code). `PAYMENT_ALREADY_CANCELED` counts as done: nobody can tell a refund of
-        ours whose answer was lost from one that was made elsewhere, and the money is back either way.
-        After `GatewayOutcomeUnknownError` only a check tells whether it was given back. `note` says why, for people;
-        it is shortened to what the gateway takes.
+        (`GatewayRefusedError` with that code; QPay v2 workbook, 2026-03). `PAYMENT_ALREADY_CANCELED` counts as done:
+        nobody can tell a refund of ours whose answer was lost from one that was made elsewhere, and the money is back
+        either way. After `GatewayOutcomeUnknownError` only a check tells whether it was given back. `note` says why,
+        for people; it is shortened to what the gateway takes.
+
+        Raises:
+            ValueError: before any call: `payment_id` can be no payment's.
+            GatewayError: see the class.
+
         """
         ...
 
     def read_callback(self, query: Mapping[str, str], /) -> str | None:
-        """Return the payment id that a callback's query announces, or None; a hint for re-checks, never evidence."""
+        """Return the payment id that a callback's query announces, or None; a hint for re-checks, never evidence.
+
+        Never raises, whatever the query holds.
+        """
         ...

@@ -13,6 +13,7 @@ from domain.check_request import FINAL_TRIES
 from domain.gateway import (
     CancelOutcome,
     GatewayError,
+    GatewayHeldBackError,
     GatewayOutcomeUnknownError,
     GatewayRefusedError,
     PaymentGateway,
@@ -103,7 +104,7 @@ class CloseQr:
 class CloseDue:
     """What a message that a QR is to be closed wakes: closes it, and parks it when that failed too often.
 
-    Whoever asks for a pay-link tries it all the same, and does not count.
+    Whoever asks for a pay-link tries it all the same, and does not count; nor does what was held back from the gateway.
     """
 
     def __init__(self, *, close: CloseQr, gateway_invoices: GatewayInvoices) -> None:
@@ -121,6 +122,8 @@ class CloseDue:
             return
         try:
             self._close(gateway_invoice_id)
+        except GatewayHeldBackError:
+            raise
         except GatewayRefusedError as error:
             self._note(gateway_invoice_id, error, code=error.code, tries=FINAL_TRIES if error.final else CLOSE_TRIES)
             raise

@@ -33,10 +33,11 @@ from adapters.postgres.schedule import ScheduleRuns
 from adapters.postgres.schema import migrate, require_schema
 from adapters.postgres.seals import Seals
 from adapters.postgres.state import StateStore
-from adapters.qpay.config import QPayConfig
+from adapters.qpay.config import Limits, QPayConfig
 from adapters.qpay.gateway import QPayGateway
 from adapters.redis import doorbell as redis_doorbell
 from adapters.redis.doorbell import Doorbell, DoorbellError
+from domain.discrepancy import credentials_used_elsewhere
 from domain.gateway import PaymentGateway
 from domain.schedule import Job
 from simulator import server as simulator
@@ -222,7 +223,7 @@ def _core(
     metrics: Metrics,
 ) -> Iterator[_Core]:
     broker = _open_broker(redis, timeout_s=redis_timeout_s)
-    with open_database(database) as pool, _open_qpay(qpay, redis=redis, metrics=metrics) as gateway:
+    with open_database(database) as pool, _open_qpay(qpay, redis=redis, pool=pool, metrics=metrics) as gateway:
         ledger = Ledger(pool, on_append=metrics.appended)
         check_requests = _check_requests(pool, checks)
         gateways: Mapping[str, PaymentGateway] = {gateway.name: gateway}
@@ -531,7 +532,7 @@ def _open_broker(settings: RedisSettings, *, timeout_s: float) -> RedisBroker:
     return broker
 
 
-def _open_qpay(settings: QPaySettings, *, redis: RedisSettings, metrics: Metrics | None = None) -> QPayGateway:
+def _open_qpay(settings: QPaySettings, *, redis: RedisSettings, pool: postgres.Pool, metrics: Metrics) -> QPayGateway:
     try:
         config = QPayConfig(
             base_url=settings.qpay_base_url,
@@ -542,8 +543,20 @@ def _open_qpay(settings: QPaySettings, *, redis: RedisSettings, metrics: Metrics
         )
     except ValueError as error:
         raise SettingsError(f"QPAY_BASE_URL is wrong: {error}") from None
-    observe = (metrics or Metrics()).gateway_called("qpay")
-    return QPayGateway(config, redis_url=redis.redis_url, now=time.time, observe=observe)
+
+    def ask_who_else() -> None:
+        now = utc_now()
+        question = credentials_used_elsewhere(gateway="qpay", account=settings.qpay_username, noticed_at=now)
+        Discrepancies(pool).ask(question, now=now)
+
+    return QPayGateway(
+        config,
+        redis_url=redis.redis_url,
+        now=time.time,
+        observe=metrics.gateway_called("qpay"),
+        limits=Limits(calls_per_s=settings.qpay_calls_per_s),
+        on_credentials_used_elsewhere=ask_who_else,
+    )
 
 
 @contextmanager

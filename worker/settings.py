@@ -201,6 +201,7 @@ class QPaySettings(_Settings):
     qpay_invoice_code: Annotated[str, Field(min_length=1, max_length=45)]
     qpay_callback_url: Annotated[HttpUrl, AfterValidator(_callback_url)] | None = None
     qpay_allow_partial: bool = False
+    qpay_calls_per_s: Annotated[float, Field(gt=0, le=1_000)] | None = None
 
 
 class WebSettings(_Settings):

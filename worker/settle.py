@@ -15,11 +15,13 @@ from adapters.postgres.check_requests import CheckRequests, ClaimedCheck
 from adapters.postgres.history import History
 from adapters.postgres.ledger import Appended, Ledger
 from adapters.postgres.recorded import About, nothing_paid
-from domain.check_request import retry_delay_or_park
+from domain.check_request import held_back_delay_s, retry_delay_or_park
 from domain.gateway import (
     CheckAnswer,
     GatewayError,
+    GatewayHeldBackError,
     GatewayRefusedError,
+    GatewayUnauthorisedError,
     PaymentGateway,
     PaymentRow,
     RowStatus,
@@ -96,6 +98,10 @@ class Settle:
             asked_at_s = time.monotonic()
             try:
                 answer = self._gateways[check.gateway].check(check.external_id)
+            except (GatewayHeldBackError, GatewayUnauthorisedError) as error:
+                self._check_ended(check, error)
+                self._put_back(check, error, duration_ms=_ms_since(asked_at_s))
+                return Settled.FAILED
             except GatewayError as error:
                 self._check_ended(check, error)
                 self._fail(check, error, duration_ms=_ms_since(asked_at_s))
@@ -148,6 +154,20 @@ class Settle:
                 new_discrepancies=len(appended.opened),
             )
         )
+
+    def _put_back(
+        self, check: ClaimedCheck, error: GatewayHeldBackError | GatewayUnauthorisedError, *, duration_ms: int
+    ) -> None:
+        """Leave the check due as if it had not been claimed: what is wrong is with the gateway or our account there."""
+        delay_s = held_back_delay_s(
+            base_s=self._retry_base_s,
+            chance=random.random(),  # noqa: S311 - spreads retries, guards nothing
+            retry_after_s=error.retry_after_s if isinstance(error, GatewayHeldBackError) else None,
+        )
+        why = f"{type(error).__name__}: {error.message}"
+        self._check_requests.put_back(check, delay_s=delay_s, why=why)
+        log.info("check.held_back", error=type(error).__name__, reason=error.message, retry_in_s=round(delay_s, 1))
+        _remember(lambda: self._history.record_failure(check, duration_ms=duration_ms, error=why))
 
     def _fail(self, check: ClaimedCheck, error: Exception, *, duration_ms: int) -> None:
         delay_s = retry_delay_or_park(

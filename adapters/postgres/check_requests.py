@@ -170,6 +170,17 @@ class CheckRequests:
             )
         return written == 1
 
+    def put_back(self, check: ClaimedCheck, *, delay_s: float, why: str) -> bool:
+        """Write that the check was not made and is due again in `delay_s`; False when the lease was not its own.
+
+        It counts as no attempt: neither does the next one wait longer for it, nor is it a step towards giving up.
+        """
+        with self._pool.connection() as connection:
+            written: int = _queries.put_back_check(
+                connection, id=check.gateway_invoice_id, lease_token=check.lease_token, delay_s=delay_s, why=why
+            )
+        return written == 1
+
     def release(self, check: ClaimedCheck) -> bool:
         """Let another make the check at once, as if it had not been begun; False when the lease was not its own."""
         with self._pool.connection() as connection:

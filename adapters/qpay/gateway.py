@@ -1,32 +1,35 @@
 """QPay v2 behind the port: what the worker asks, said on QPay's wire, and QPay's answers in the port's words."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from types import TracebackType
 from typing import Self
 
-import structlog
 from redis.asyncio.connection import parse_url
 
-from adapters.qpay.config import PAGE_ROWS, Limits, QPayConfig
+from adapters.qpay.checking import read_rows
+from adapters.qpay.config import Limits, QPayConfig
+from adapters.qpay.details import QPayInvoice, invoice_request, payment_request, read_invoice
 from adapters.qpay.http import CallObserver, Request, unobserved
 from adapters.qpay.issuing import issue_body, read_issued
-from adapters.qpay.rows import read_row
+from adapters.qpay.listing import Listing, require_window
+from adapters.qpay.rows import read_found, read_row
 from adapters.qpay.session import Calls, Session
-from adapters.qpay.undoing import cancel_request, refund_request, require_done
-from adapters.qpay.wire import CheckBody, InvoiceBody, read_body
+from adapters.qpay.undoing import cancel_request, give_back_request, require_done
+from adapters.qpay.wire import InvoiceBody, read_any, read_body
 from domain.gateway import (
     CancelOutcome,
+    Capabilities,
     CheckAnswer,
+    FoundPayment,
     GatewayRefusedError,
-    GatewayUnreadableError,
     InvoiceToIssue,
     IssuedInvoice,
+    UnreadableRow,
 )
 
 CALLBACK_PARAMETER = "qpay_payment_id"
-
-log = structlog.get_logger()
 
 
 class QPayGateway:
@@ -34,7 +37,10 @@ class QPayGateway:
 
     Calls block, may come from many threads, and run on one background event loop, which the first call starts and
     `close` ends; `limits` bound each of them in total. The access token is shared with other processes through the
-    Redis at `redis_url`. `now` gives the UNIX time in seconds; `observe` hears of every HTTP call.
+    Redis at `redis_url`, and so are the breaker, the pace of calls and what was found out about QPay. `now` gives the
+    UNIX time in seconds; `observe` hears of every HTTP call. `on_credentials_used_elsewhere` is called after a call, in
+    its thread, when QPay had refused our token before its end and took the next one: what it raises is logged and stops
+    nothing.
 
     Raises:
         ValueError: `redis_url` is no Redis address; it is not repeated in the message.
@@ -49,6 +55,7 @@ class QPayGateway:
         now: Callable[[], float],
         limits: Limits | None = None,
         observe: CallObserver = unobserved,
+        on_credentials_used_elsewhere: Callable[[], object] | None = None,
     ) -> None:
         try:
             parse_url(redis_url)
@@ -56,7 +63,15 @@ class QPayGateway:
             raise ValueError("redis_url must be a redis://, rediss:// or unix:// address") from None
         self._config = config
         self._limits = limits or Limits()
-        self._session = Session(config, redis_url=redis_url, limits=self._limits, now=now, observe=observe)
+        self._session = Session(
+            config,
+            redis_url=redis_url,
+            limits=self._limits,
+            now=now,
+            observe=observe,
+            on_displaced=on_credentials_used_elsewhere,
+        )
+        self._listing = Listing(self._session, config=config, limits=self._limits)
 
     def __enter__(self) -> Self:
         return self
@@ -70,6 +85,18 @@ class QPayGateway:
     def name(self) -> str:
         """The name used in events, settings and URLs."""
         return "qpay"
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """QPay offers everything but polling, which its workbook (2026-03) forbids; whole tögrög alone."""
+        return Capabilities(
+            lists=True,
+            may_be_polled=False,
+            cancels=True,
+            refunds=True,
+            whole_units=True,
+            takes_expiry=self._config.enable_expiry,
+        )
 
     def close(self) -> None:
         """Close the connections and end the background thread, after the last call has returned. Idempotent."""
@@ -96,15 +123,48 @@ class QPayGateway:
     def check(self, external_id: str, /) -> CheckAnswer:
         """Ask for every payment on one invoice, over all pages; at most `check_timeout_s` in all.
 
-        Rows come in QPay's order and as often as QPay gives them: a payment that moved to the next page meanwhile
-        comes twice. Errors as in the port.
+        Rows come in QPay's order and as often as QPay gives them. Errors as in the port.
         """
 
         async def work(calls: Calls) -> list[object]:
-            return await self._read_pages(calls, external_id)
+            return await read_rows(calls, external_id, pages_max=self._limits.pages_max)
 
         rows = self._session.run(work, timeout_s=self._limits.check_timeout_s)
         return CheckAnswer(rows=tuple(map(read_row, rows)))
+
+    def discover(self, *, since: datetime, until: datetime) -> Iterator[FoundPayment | UnreadableRow]:
+        """Tell which payments there were in [`since`, `until`), at most `look_timeout_s` a page. See the port."""
+        since, until = require_window(since, until)
+        return self._listing.payments(since=since, until=until)
+
+    def look_up(self, payment_id: str, /) -> FoundPayment | UnreadableRow | None:
+        """Ask `GET payment` once, at most `look_timeout_s`; the vendor forbids asking again and again. See the port."""
+        request = payment_request(payment_id)
+
+        async def work(calls: Calls) -> FoundPayment | UnreadableRow | None:
+            try:
+                return read_found(read_any((await calls.call(request)).body))
+            except GatewayRefusedError as refusal:
+                if refusal.code != "PAYMENT_NOTFOUND":
+                    raise
+                return None
+
+        return self._session.run(work, timeout_s=self._limits.look_timeout_s)
+
+    def read_invoice(self, external_id: str, /) -> QPayInvoice:
+        """Ask `GET invoice` once, at most `look_timeout_s`: for people, and no evidence of money.
+
+        Raises:
+            ValueError: before any call: `external_id` cannot be a part of a path.
+            GatewayError: see the port; one that QPay does not know is refused as `INVOICE_NOTFOUND`.
+
+        """
+        request = invoice_request(external_id)
+
+        async def work(calls: Calls) -> QPayInvoice:
+            return read_invoice((await calls.call(request)).body)
+
+        return self._session.run(work, timeout_s=self._limits.look_timeout_s)
 
     def cancel(self, external_id: str, /) -> CancelOutcome:
         """Cancel an invoice at QPay; at most `cancel_timeout_s`. Idempotent. Errors as in the port.
@@ -143,8 +203,21 @@ class QPayGateway:
             ValueError: before any call: `payment_id` cannot be a part of a path.
 
         """
-        request = refund_request(payment_id, note=note)
+        self._give_back(give_back_request(payment_id, how="refund", note=note))
 
+    def cancel_payment(self, payment_id: str, /, *, note: str) -> None:
+        """Cancel one card payment at QPay (`payment/cancel`); otherwise as `refund`, and bank transfers likewise not.
+
+        How it differs from a refund for the customer is not documented, so nothing here calls it but people.
+        """
+        self._give_back(give_back_request(payment_id, how="cancel", note=note))
+
+    def read_callback(self, query: Mapping[str, str], /) -> str | None:
+        """Return `qpay_payment_id` when it can be one: 1 to 100 printable ASCII characters without spaces."""
+        payment_id = query.get(CALLBACK_PARAMETER, "")
+        return payment_id if re.fullmatch(r"[\x21-\x7e]{1,100}", payment_id) else None
+
+    def _give_back(self, request: Request) -> None:
         async def work(calls: Calls) -> None:
             try:
                 require_done(request, await calls.call(request))
@@ -153,33 +226,3 @@ class QPayGateway:
                     raise
 
         self._session.run(work, timeout_s=self._limits.refund_timeout_s)
-
-    def read_callback(self, query: Mapping[str, str], /) -> str | None:
-        """Return `qpay_payment_id` when it can be one: 1 to 100 printable ASCII characters without spaces."""
-        payment_id = query.get(CALLBACK_PARAMETER, "")
-        return payment_id if re.fullmatch(r"[\x21-\x7e]{1,100}", payment_id) else None
-
-    async def _read_pages(self, calls: Calls, external_id: str) -> list[object]:
-        rows: list[object] = []
-        for number in range(1, self._limits.pages_max + 1):
-            offset = {"page_number": number, "page_limit": PAGE_ROWS}
-            body: dict[str, object] = {"object_type": "INVOICE", "object_id": external_id, "offset": offset}
-            request = Request(endpoint="POST payment/check", method="POST", path="/payment/check", body=body)
-            page = read_body(CheckBody, (await calls.call(request)).body)
-            rows += page.rows
-            if len(rows) > self._limits.pages_max * PAGE_ROWS:
-                break
-            if _is_last(page, had=len(rows)):
-                if page.count is not None and page.count > len(rows):
-                    log.warning("qpay.rows_missing", external_id=external_id, count=page.count, rows=len(rows))
-                return rows
-        raise GatewayUnreadableError(f"QPay's payment/check has no end after {self._limits.pages_max} pages")
-
-
-def _is_last(page: CheckBody, *, had: int) -> bool:
-    """Tell whether `had` rows, this page's included, are all. A count that is missing or too small is not believed."""
-    if not page.rows:
-        return True
-    if page.count is None or page.count < had:
-        return len(page.rows) < PAGE_ROWS
-    return page.count == had

@@ -10,6 +10,7 @@ import structlog
 
 from adapters.qpay.config import Limits, QPayConfig
 from adapters.qpay.errors import Answer, read_retry_after
+from adapters.qpay.pace import Pace
 from domain.gateway import GatewayBusyError, GatewayError, GatewayOutcomeUnknownError, GatewayUnreadableError
 
 CONNECTIONS_MAX = 20
@@ -82,17 +83,22 @@ def unobserved(_endpoint: str, _status: int | str, _duration_s: float) -> None:
 
 
 class Http:
-    """Exchanges with one QPay, on one client. `now` gives the UNIX time in seconds, for Retry-After dates."""
+    """Exchanges with one QPay, on one client, each when it is its turn at the `pace`.
+
+    `now` gives the UNIX time in seconds, for Retry-After dates.
+    """
 
     def __init__(
         self,
         client: httpx.AsyncClient,
         *,
         config: QPayConfig,
+        pace: Pace,
         now: Callable[[], float],
         observe: CallObserver = unobserved,
     ) -> None:
         self._client = client
+        self._pace = pace
         self._api_url = config.api_url
         self._now = now
         self._observe = observe
@@ -101,11 +107,13 @@ class Http:
         """Send one request and read its whole answer, whatever its status. Bounded by the caller's deadline.
 
         Raises:
+            GatewayHeldBackError: our own limit on calls; nothing was sent.
             GatewayBusyError: not connected; nothing was sent.
             GatewayOutcomeUnknownError: the connection was lost after sending began.
             GatewayUnreadableError: the answer exceeds `spending.bytes_left`, or is compressed although not asked to.
 
         """
+        await self._pace.turn()
         started_s = anyio.current_time()
         status: int | str = TIMED_OUT
         try:

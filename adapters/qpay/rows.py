@@ -1,4 +1,4 @@
-"""From one row of payment/check to a payment whose money is exact, or to a reason why it is not one."""
+"""From one row of QPay's to a payment whose money is exact, or to a reason why it is not one."""
 
 from datetime import UTC, datetime
 
@@ -7,8 +7,8 @@ from pydantic import ValidationError
 
 from adapters.qpay.errors import visible
 from adapters.qpay.json_body import as_storable
-from adapters.qpay.wire import FeeBody, RowBody, faults
-from domain.gateway import PaymentRow, RowStatus, UnreadableRow
+from adapters.qpay.wire import QR_TEXT_MAX_CHARS, IdentityBody, NumberBody, PlaceBody, RowBody, faults
+from domain.gateway import FoundPayment, PaymentRow, RowStatus, UnreadableRow
 from domain.money import money
 
 STATUS_MAX_CHARS = 40
@@ -46,6 +46,36 @@ def read_row(row: object) -> PaymentRow | UnreadableRow:
     )
 
 
+def read_found(row: object) -> FoundPayment | UnreadableRow:
+    """Read one row of `payment/list`, or the answer of `GET payment`, likewise. Never raises.
+
+    `object_id` should be the invoice's id (unverified), so it is told beside `qr_code`, which is its `qr_text`.
+    """
+    read = read_row(row)
+    if isinstance(read, UnreadableRow):
+        return read
+    place = PlaceBody.model_validate(row)
+    is_invoice = place.object_type in {None, "INVOICE"} if isinstance(place.object_type, str | None) else False
+    return FoundPayment(
+        row=read,
+        external_id=_read_identity(place.object_id) if is_invoice else None,
+        qr_text=_read_qr_text(place.qr_code),
+    )
+
+
+def _read_identity(told: object) -> str | None:
+    try:
+        return IdentityBody.model_validate({"identity": told}).identity
+    except ValidationError:
+        return None
+
+
+def _read_qr_text(told: object) -> str | None:
+    if not isinstance(told, str) or not told.strip() or not told.isprintable() or len(told) > QR_TEXT_MAX_CHARS:
+        return None
+    return told
+
+
 def _whose(raw: dict[object, object]) -> str:
     payment_id = raw.get("payment_id")
     return f"payment {payment_id}: " if isinstance(payment_id, str | int) and payment_id else ""
@@ -59,7 +89,7 @@ def _read_status(word: str) -> RowStatus:
 def _read_fee(body: RowBody) -> Money | None:
     told = body.payment_fee if body.trx_fee is None else body.trx_fee
     try:
-        fee = money(FeeBody.model_validate({"fee": told}).fee, currency=body.payment_currency)
+        fee = money(NumberBody.model_validate({"amount": told}).amount, currency=body.payment_currency)
     except ValueError:  # pydantic's ValidationError is one
         return None
     return fee if fee.amount >= 0 else None

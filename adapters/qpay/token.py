@@ -1,73 +1,93 @@
 """The one live token of a merchant, shared by all processes through Redis, and who may log in for it, and when."""
 
-import base64
-import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
 import anyio
 import structlog
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
-from adapters.qpay.config import Limits, QPayConfig
-from adapters.qpay.errors import UNAUTHORISED, error_from, is_success
-from adapters.qpay.http import Http, Request, Spending
-from adapters.qpay.wire import TokenBody, read_body
-from domain.gateway import GatewayBusyError, GatewayError, GatewayRefusedError, GatewayUnauthorisedError
-
-LIFETIME_MAX_S = 86_400.0
-"""Counts a day, which is how long QPay's tokens live (observed); whatever says more is misread."""
-
-LIFETIME_MARGIN_S = 60.0
-"""Counts what is taken off, so that a call with a token from here ends before the token does."""
-
-ABSOLUTE_FROM = 10**9
-"""Below this UNIX time (2001) `expires_in` can only be a duration."""
+from adapters.qpay.config import Limits
+from adapters.qpay.login import Login, Tokens
+from adapters.qpay.shared import Shared
+from domain.gateway import (
+    GatewayBusyError,
+    GatewayError,
+    GatewayHeldBackError,
+    GatewayRefusedError,
+    GatewayUnauthorisedError,
+)
 
 POLL_S = 0.05
 """Counts the wait between looks for a token that another process is fetching."""
 
-FORBIDDEN = 403
+RENEW_BEFORE_S = 600.0
+"""Counts how long before its end a token is renewed, at most; a tenth of its life if that is less. A refresh token
+ends together with its access token (every sample), so it is of use only before."""
+
+REFUSAL_KEPT_S = 86_400.0
+"""Counts how long it is remembered that a token was refused before its end, until a new one has been taken."""
 
 _SUCCEEDED, _REFUSED, _FAILED = "succeeded", "was refused", "failed"
 
-# The login key is lock and spacing at once: who sets it may log in; it is never deleted, it expires. While the login
-# runs it holds the owner's id, afterwards how the login ended. The token is looked at in the same atomic step.
+# KEYS: token, login, refresh, fresh, refused. The login key is lock and spacing at once: who sets it may log in; it is
+# never deleted after a login, it expires. While the login runs it holds the owner's id, afterwards how the login ended.
+# The token is looked at in the same atomic step. "fresh" exists until the token should be renewed, "refused" from a
+# refusal of a token that should have lived until the next one is taken by QPay.
 _CURRENT_OR_TURN = """
 local token = redis.call('get', KEYS[1])
-if token then return {'token', token, 0} end
-if redis.call('set', KEYS[2], ARGV[1], 'nx', 'px', ARGV[2]) then return {'turn', '', 0} end
-return {'wait', redis.call('get', KEYS[2]), redis.call('pttl', KEYS[2])}
+if token then
+  local refused = redis.call('exists', KEYS[5])
+  local refresh = redis.call('get', KEYS[3])
+  if refresh and redis.call('exists', KEYS[4]) == 0 then
+    local won = redis.pcall('set', KEYS[2], ARGV[1], 'nx', 'px', ARGV[2])
+    if type(won) == 'table' and won['ok'] then return {'renew', token, refresh, refused} end
+  end
+  return {'token', token, '', refused}
+end
+if redis.call('set', KEYS[2], ARGV[1], 'nx', 'px', ARGV[2]) then return {'turn', '', '', 0} end
+return {'wait', redis.call('get', KEYS[2]), '', redis.call('pttl', KEYS[2])}
 """
 _STORE = """
 if redis.call('get', KEYS[2]) == ARGV[1] then
   redis.call('set', KEYS[1], ARGV[2], 'px', ARGV[3])
   redis.call('set', KEYS[2], ARGV[4], 'keepttl')
+  redis.call('set', KEYS[4], '1', 'px', ARGV[6])
+  if ARGV[5] == '' then redis.call('del', KEYS[3]) else redis.call('set', KEYS[3], ARGV[5], 'px', ARGV[3]) end
 else
   redis.call('set', KEYS[1], ARGV[2], 'px', ARGV[3], 'nx')
 end
-return redis.call('get', KEYS[1])
+return {redis.call('get', KEYS[1]), redis.call('exists', KEYS[5])}
 """
 _END = """
 if redis.call('get', KEYS[2]) == ARGV[1] then redis.call('set', KEYS[2], ARGV[2], 'keepttl') end
 return redis.call('pttl', KEYS[2])
 """
-_DROP = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end return 0"
+_FORGET_REFRESH = """
+if redis.call('get', KEYS[2]) == ARGV[1] then redis.call('del', KEYS[2], KEYS[3]) end
+return 0
+"""
+_DROP = """
+if redis.call('get', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('del', KEYS[1], KEYS[3], KEYS[4])
+local login = redis.call('get', KEYS[2])
+if login and login ~= ARGV[2] then return 1 end
+redis.call('set', KEYS[5], '1', 'px', ARGV[3])
+return 2
+"""
+_TAKEN = "return redis.call('del', KEYS[5])"
 
 log = structlog.get_logger()
 
 
-def lifetime_s(expires_in: int, *, now_s: float) -> float:
-    """Tell how long a token issued now may be used.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """The shared token, to be used for one call."""
 
-    `expires_in` is an absolute UNIX time in seconds (QPay v2 workbook, 2026-03; observed); below `ABSOLUTE_FROM` it is
-    a duration. At most `LIFETIME_MAX_S`, less a tenth but no more than `LIFETIME_MARGIN_S`. A token that seems to have
-    expired before it came speaks of a clock that is off: it gets `LIFETIME_MARGIN_S`.
-    """
-    told_s = min(expires_in - now_s if expires_in >= ABSOLUTE_FROM else float(expires_in), LIFETIME_MAX_S)
-    return told_s - min(told_s / 10, LIFETIME_MARGIN_S) if told_s > 0 else LIFETIME_MARGIN_S
+    value: str = field(repr=False)
+    after_refusal: bool
+    """One before it was refused although it should have lived, and nobody has seen this one taken yet."""
 
 
 class SharedToken:
@@ -75,26 +95,24 @@ class SharedToken:
 
     One process at a time logs in, and logins start at least `login_spacing_s` apart, whatever became of them: a second
     login kills the first one's token (observed in production). Redis forgetting everything costs one login.
+    Shortly before it ends the token is renewed with its refresh token, so that no call finds it dead.
     """
 
-    def __init__(
-        self, redis: Redis, *, http: Http, config: QPayConfig, limits: Limits, now: Callable[[], float]
-    ) -> None:
-        self._http = http
-        self._config = config
+    def __init__(self, shared: Shared, *, login: Login, limits: Limits, now: Callable[[], float]) -> None:
+        self._shared = shared
+        self._login = login
         self._limits = limits
         self._now = now
-        merchant = hashlib.sha256(f"{config.api_url}\n{config.username}".encode()).hexdigest()[:32]
-        self._keys = [f"tootsoo:qpay:token:{merchant}", f"tootsoo:qpay:login:{merchant}"]
-        self._scripts = {each: redis.register_script(each) for each in (_CURRENT_OR_TURN, _STORE, _END, _DROP)}
+        self._keys = [shared.key(name) for name in ("token", "login", "refresh", "fresh", "refused")]
 
-    async def current(self) -> str:
+    async def current(self) -> Token:
         """Return the shared token; log in where there is none, or wait for whoever is logging in.
 
         Must run under a deadline.
 
         Raises:
-            GatewayBusyError: the last login is too recent, or it failed, or Redis does not answer.
+            GatewayHeldBackError: the last login is too recent, or Redis does not answer.
+            GatewayBusyError: QPay gave no usable answer to the login.
             GatewayUnauthorisedError: QPay refused our credentials.
             GatewayRefusedError: QPay refused the login otherwise.
 
@@ -102,55 +120,79 @@ class SharedToken:
         owner = uuid4().hex
         spacing_ms = round(self._limits.login_spacing_s * 1000)
         while True:
-            found, value, left_ms = await self._run(_CURRENT_OR_TURN, owner, spacing_ms)
-            if found == "token":
-                return str(value)
-            if found == "turn":
-                return await self._log_in(owner)
+            found, value, refresh, number = await self._run(_CURRENT_OR_TURN, owner, spacing_ms)
+            match found:
+                case "token":
+                    return Token(value=value, after_refusal=bool(number))
+                case "renew":
+                    return await self._renew(owner, Token(value=value, after_refusal=bool(number)), refresh=refresh)
+                case "turn":
+                    return await self._log_in(owner)
             if value in {_SUCCEEDED, _REFUSED, _FAILED}:
-                raise GatewayBusyError(
-                    f"the last login at QPay {value} and the next must wait", retry_after_s=left_ms / 1000
+                raise GatewayHeldBackError(
+                    f"the last login at QPay {value} and the next must wait", retry_after_s=max(0, number) / 1000
                 )
             await anyio.sleep(POLL_S)
 
-    async def replace(self, refused: str) -> str:
+    async def replace(self, refused: str) -> Token:
         """Return another token than `refused`, which QPay has just answered 401 to.
 
         It is dropped only if it is still the shared one, atomically; one that another process has put there since is
         taken as it is. Errors as in `current`.
         """
-        await self._run(_DROP, refused)
+        too_early = 2
+        if await self._run(_DROP, refused, _SUCCEEDED, round(REFUSAL_KEPT_S * 1000)) == too_early:
+            log.warning("qpay.token_refused", reason="QPay refused the token of our last login before its end")
         return await self.current()
 
-    async def _log_in(self, owner: str) -> str:
+    async def taken(self) -> bool:
+        """Remember that QPay took a token after it had refused one before its end; True for the first who tells."""
+        try:
+            return bool(await self._run(_TAKEN))
+        except GatewayHeldBackError:
+            return False  # whoever calls next tells
+
+    async def _log_in(self, owner: str) -> Token:
         try:
             with anyio.fail_after(self._login_limit_s()):
-                body = await self._ask_for_token()
+                tokens = await self._login.with_password(now_s=self._now())
         except (GatewayUnauthorisedError, GatewayRefusedError) as error:
             await self._end(owner, _REFUSED, error)
+            raise
+        except GatewayHeldBackError as error:
+            await self._end(owner, _FAILED, error)
             raise
         except (GatewayError, TimeoutError) as error:
             left_s = await self._end(owner, _FAILED, error)
             asked_s = getattr(error, "retry_after_s", None) or 0.0
         else:
-            living_s = lifetime_s(body.expires_in, now_s=self._now())
-            log.info("qpay.logged_in", lifetime_s=round(living_s))
-            return str(await self._run(_STORE, owner, body.access_token, max(1, round(living_s * 1000)), _SUCCEEDED))
+            log.info("qpay.logged_in", lifetime_s=round(tokens.living_s))
+            return await self._store(owner, tokens)
         # The login is in doubt, the call that it was for is not: it was never sent.
         raise GatewayBusyError("the login at QPay got no usable answer", retry_after_s=max(left_s, asked_s))
 
-    async def _ask_for_token(self) -> TokenBody:
-        password = self._config.password.get_secret_value()
-        basic = base64.b64encode(f"{self._config.username}:{password}".encode()).decode()
-        request = Request(endpoint="POST auth/token", method="POST", path="/auth/token", secrets=(password,))
-        answer = await self._http.exchange(
-            request, authorization=f"Basic {basic}", spending=Spending(bytes_left=self._limits.body_max_bytes)
+    async def _renew(self, owner: str, old: Token, *, refresh: str) -> Token:
+        """Return a new token for the refresh token, or the old one, which should live, where that does not work."""
+        try:
+            with anyio.fail_after(self._login_limit_s()):
+                tokens = await self._login.with_refresh_token(refresh, now_s=self._now())
+        except (GatewayUnauthorisedError, GatewayRefusedError) as error:
+            log.warning("qpay.refresh_refused", error=type(error).__name__)
+            await self._run(_FORGET_REFRESH, owner)
+            return old
+        except (GatewayError, TimeoutError) as error:
+            await self._end(owner, _FAILED, error)
+            return old
+        log.info("qpay.refreshed", lifetime_s=round(tokens.living_s))
+        return await self._store(owner, tokens)
+
+    async def _store(self, owner: str, tokens: Tokens) -> Token:
+        living_ms = max(1, round(tokens.living_s * 1000))
+        fresh_ms = max(1, living_ms - round(min(RENEW_BEFORE_S, tokens.living_s / 10) * 1000))
+        value, after_refusal = await self._run(
+            _STORE, owner, tokens.access, living_ms, _SUCCEEDED, tokens.refresh or "", fresh_ms
         )
-        if answer.status in {UNAUTHORISED, FORBIDDEN}:
-            raise GatewayUnauthorisedError(error_from(answer).message)
-        if not is_success(answer.status):
-            raise error_from(answer)
-        return read_body(TokenBody, answer.body)
+        return Token(value=value, after_refusal=bool(after_refusal))
 
     def _login_limit_s(self) -> float:
         """Tell how long the login may take: a tenth of the caller's time is kept for telling Redis how it ended."""
@@ -163,8 +205,4 @@ class SharedToken:
         return max(0.0, float(await self._run(_END, owner, how)) / 1000)
 
     async def _run(self, script: str, *args: str | int) -> Any:
-        try:
-            return await self._scripts[script](keys=self._keys, args=args)
-        except (RedisError, OSError) as error:
-            kind = type(error).__name__  # its text may carry the address
-        raise GatewayBusyError(f"Redis, which holds the QPay token, does not answer ({kind})")
+        return await self._shared.run(script, keys=self._keys, args=args)

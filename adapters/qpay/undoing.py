@@ -1,8 +1,9 @@
-"""What was done, undone on QPay's wire: the requests that cancel an invoice or refund a payment, and their success."""
+"""What was done, undone on QPay's wire: an invoice cancelled, a payment refunded or cancelled, and their success."""
 
 from collections.abc import Mapping
-from urllib.parse import quote
+from typing import Literal
 
+from adapters.qpay.details import path_part
 from adapters.qpay.errors import Answer, visible
 from adapters.qpay.http import Request
 from adapters.qpay.wire import read_any
@@ -19,12 +20,12 @@ def cancel_request(external_id: str) -> Request:
         ValueError: `external_id` cannot be a part of a path.
 
     """
-    path = f"/invoice/{_quoted(external_id, called='external_id')}"
+    path = f"/invoice/{path_part(external_id, called='external_id')}"
     return Request(endpoint="DELETE invoice", method="DELETE", path=path)
 
 
-def refund_request(payment_id: str, *, note: str) -> Request:
-    """Say `DELETE payment/refund` of one payment, with the note as QPay takes it.
+def give_back_request(payment_id: str, *, how: Literal["refund", "cancel"], note: str) -> Request:
+    """Say `DELETE payment/refund` or `payment/cancel` of one payment, with the note as QPay takes it.
 
     The note becomes one line without control characters, cut to `NOTE_MAX_CHARS`: it is for people, and no money
     stays away because of it. No `callback_url` is sent: a check tells what became of it.
@@ -33,9 +34,9 @@ def refund_request(payment_id: str, *, note: str) -> Request:
         ValueError: `payment_id` cannot be a part of a path.
 
     """
-    path = f"/payment/refund/{_quoted(payment_id, called='payment_id')}"
+    path = f"/payment/{how}/{path_part(payment_id, called='payment_id')}"
     body = {"note": visible(note, max_chars=NOTE_MAX_CHARS)}
-    return Request(endpoint="DELETE payment/refund", method="DELETE", path=path, body=body)
+    return Request(endpoint=f"DELETE payment/{how}", method="DELETE", path=path, body=body)
 
 
 def require_done(request: Request, answer: Answer) -> None:
@@ -50,9 +51,3 @@ def require_done(request: Request, answer: Answer) -> None:
     body = read_any(answer.body)
     if not isinstance(body, Mapping) or body.get("error"):
         raise GatewayUnreadableError(f"QPay's answer to {request.endpoint} says neither yes nor no")
-
-
-def _quoted(value: str, *, called: str) -> str:
-    if not value.strip("."):
-        raise ValueError(f"{called} is empty or made of dots")
-    return quote(value, safe="")

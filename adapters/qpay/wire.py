@@ -31,6 +31,12 @@ def _header_safe(text: str) -> str:
     return text
 
 
+def _header_safe_or_none(value: object) -> object:
+    if not isinstance(value, str) or len(value) > TOKEN_MAX_CHARS:
+        return None
+    return value if re.fullmatch(r"[\x21-\x7e]+", value) else None
+
+
 def _id_text(value: object) -> object:
     """Take a bare number as the id that it is; `read_json` makes long ones Decimal, and 1e5 is no id."""
     match value:
@@ -76,10 +82,12 @@ class _Body(BaseModel):
 
 
 class TokenBody(_Body):
-    """The answer of `auth/token`. `expires_in` is an absolute UNIX time, whatever its name says."""
+    """The answer of `auth/token` and `auth/refresh`. `expires_in` is an absolute UNIX time, whatever its name says."""
 
     access_token: Annotated[str, Field(max_length=TOKEN_MAX_CHARS, repr=False), AfterValidator(_header_safe)]
     expires_in: int
+    refresh_token: Annotated[str | None, BeforeValidator(_header_safe_or_none), Field(repr=False)] = None
+    """None where there is none that a header can carry: then it is logged in again."""
 
 
 class InvoiceBody(_Body):
@@ -92,8 +100,8 @@ class InvoiceBody(_Body):
     urls: object = None
 
 
-class CheckBody(_Body):
-    """One page of `payment/check`. `paid_amount` is absent when nothing is paid, and never needed."""
+class PageBody(_Body):
+    """One page of `payment/check` or `payment/list`. `paid_amount` is absent when nothing is paid, and never needed."""
 
     count: Annotated[int | None, BeforeValidator(_count)] = None
     """None when the answer does not tell, or tells nonsense."""
@@ -101,7 +109,7 @@ class CheckBody(_Body):
 
 
 class RowBody(_Body):
-    """One row of `payment/check`, in today's shape and the older one."""
+    """One payment, as `payment/check` in today's shape and the older one, `payment/list` and `GET payment` have it."""
 
     payment_id: Identity
     payment_status: str
@@ -113,10 +121,35 @@ class RowBody(_Body):
     card_transactions: object = None
 
 
-class FeeBody(_Body):
-    """A fee, alone, because one that cannot be read does not stop its payment."""
+class PlaceBody(_Body):
+    """What `payment/list` and `GET payment` may tell of where a payment was made; each may be missing or strange."""
 
-    fee: Amount
+    object_type: object = None
+    object_id: object = None
+    qr_code: object = None
+
+
+class InvoiceDetailBody(_Body):
+    """The answer of `GET invoice`. `expiry_date` is not read: without an expiry it is the time of creation."""
+
+    invoice_id: Identity
+    invoice_status: str
+    sender_invoice_no: object = None
+    total_amount: object = None
+    gross_amount: object = None
+    enable_expiry: object = None
+
+
+class NumberBody(_Body):
+    """An amount, alone, because one that cannot be read does not stop what it stands in."""
+
+    amount: Amount
+
+
+class IdentityBody(_Body):
+    """An id, alone, likewise."""
+
+    identity: Identity
 
 
 BodyT = TypeVar("BodyT", bound=BaseModel)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.check_request import retry_delay_or_park, retry_delay_s
+from domain.check_request import held_back_delay_s, retry_delay_or_park, retry_delay_s
 
 attempts = st.integers(1, 10_000)
 chances = st.floats(0, 1, exclude_max=True)
@@ -55,3 +55,11 @@ def test_the_default_limit_is_days() -> None:
     ]
 
     assert 3 * 86_400 < sum(wait or 0 for wait in waits) < 4 * 86_400
+
+
+@given(chances, st.none() | st.floats(0, 86_400))
+def test_who_was_held_back_comes_when_it_may_and_not_all_at_once(chance: float, asked_s: float | None) -> None:
+    delay_s = held_back_delay_s(base_s=2, chance=chance, retry_after_s=asked_s)
+
+    may_s = 2 if asked_s is None else asked_s
+    assert may_s <= delay_s <= may_s + 2

@@ -59,6 +59,7 @@ def test_right_settings_are_taken() -> None:
     assert checks.check_spacing_s == 2
     assert web.qr_lifetime == timedelta(days=7)
     assert qpay.qpay_allow_partial is False
+    assert qpay.qpay_calls_per_s is None
 
 
 @pytest.mark.parametrize("name", sorted(RIGHT))
@@ -96,6 +97,9 @@ def test_a_missing_setting_is_named_with_what_it_should_be(
         ("QPAY_BASE_URL", "merchant.qpay.mn/hidden-word"),
         ("QPAY_INVOICE_CODE", "hidden-word" * 10),
         ("QPAY_ALLOW_PARTIAL", "hidden-word"),
+        ("QPAY_CALLS_PER_S", "hidden-word"),
+        ("QPAY_CALLS_PER_S", "0"),
+        ("QPAY_CALLS_PER_S", "nan"),
         ("QR_LIFETIME", "hidden-word"),
         ("QR_LIFETIME", "1m"),
         ("QR_LIFETIME", "9999d"),

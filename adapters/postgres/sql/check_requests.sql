@@ -129,6 +129,18 @@ UPDATE gateway_invoice SET
     next_check_at = now() + :delay_s * interval '1 second'
 WHERE id = :id AND lease_token = :lease_token;
 
+-- name: put_back_check(id, lease_token, delay_s, why)!
+-- Write that a claimed check was not made, if the lease is still its own: the claim's attempt is taken back.
+UPDATE gateway_invoice SET
+    last_error = :why,
+    attempts = greatest(0, attempts - 1),
+    deaths = 0,
+    lease_token = NULL,
+    lease_until = NULL,
+    rung_at = NULL,
+    next_check_at = now() + :delay_s * interval '1 second'
+WHERE id = :id AND lease_token = :lease_token;
+
 -- name: release_check(id, lease_token)!
 -- Let a check be made by another at once, if the lease is still its own; the attempt does not count.
 UPDATE gateway_invoice SET

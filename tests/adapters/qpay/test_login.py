@@ -8,7 +8,7 @@ import redis
 
 from adapters.qpay.config import Limits, QPayConfig
 from adapters.qpay.gateway import QPayGateway
-from adapters.qpay.token import lifetime_s
+from adapters.qpay.login import lifetime_s
 from domain.gateway import (
     GatewayBusyError,
     GatewayRefusedError,

@@ -1,0 +1,1 @@
+"""Against the real sandbox of QPay, for whoever has credentials: `make sandbox`."""
