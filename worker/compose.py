@@ -36,6 +36,7 @@ from worker.clock import utc_now
 from worker.close import CloseQr
 from worker.correct import Correct
 from worker.issue import ISSUE_DEADLINE_S, Issue
+from worker.kill_points import Accident, FatalCheckRequests, FatalLedger, fatal_settle
 from worker.ring import Ring, ring_due, ring_quietly
 from worker.seal import Seal, seal_keys
 from worker.settings import (
@@ -152,11 +153,12 @@ def _core(
     checks: CheckSettings,
     qpay: QPaySettings,
     redis_timeout_s: float,
+    accident: Accident | None = None,
 ) -> Iterator[_Core]:
     broker = _open_broker(redis, timeout_s=redis_timeout_s)
     with open_database(database) as pool, _open_qpay(qpay, redis=redis) as gateway:
-        ledger = Ledger(pool)
-        check_requests = _check_requests(pool, checks)
+        ledger = Ledger(pool) if accident is None else FatalLedger(pool, accident=accident)
+        check_requests = _check_requests(pool, checks, accident=accident)
         gateways: Mapping[str, PaymentGateway] = {gateway.name: gateway}
         doorbell = Doorbell(broker)
         ring = ring_quietly(doorbell)
@@ -226,16 +228,27 @@ def compose_web(
 
 @contextmanager
 def compose_worker(
-    *, database: DatabaseSettings, redis: RedisSettings, checks: CheckSettings, qpay: QPaySettings
+    *,
+    database: DatabaseSettings,
+    redis: RedisSettings,
+    checks: CheckSettings,
+    qpay: QPaySettings,
+    accident: Accident | None = None,
 ) -> Iterator[RedisBroker]:
-    """Put the worker process together: a broker whose actors settle."""
+    """Put the worker process together: a broker whose actors settle. An `accident` befalls a worker under test."""
     with _core(
-        database=database, redis=redis, checks=checks, qpay=qpay, redis_timeout_s=WORKER_REDIS_TIMEOUT_S
+        database=database,
+        redis=redis,
+        checks=checks,
+        qpay=qpay,
+        redis_timeout_s=WORKER_REDIS_TIMEOUT_S,
+        accident=accident,
     ) as core:
+        settle = core.settle if accident is None else fatal_settle(core.settle, accident=accident)
         declare_actors(
             core.broker,
             queue=redis_doorbell.SETTLE_QUEUE,
-            actors={redis_doorbell.SETTLE_ACTOR: core.settle, redis_doorbell.CLOSE_ACTOR: core.close},
+            actors={redis_doorbell.SETTLE_ACTOR: settle, redis_doorbell.CLOSE_ACTOR: core.close},
         )
         yield core.broker
 
@@ -319,13 +332,13 @@ def _correct(pool: postgres.Pool, *, gateways: Mapping[str, PaymentGateway]) -> 
     )
 
 
-def _check_requests(pool: postgres.Pool, checks: CheckSettings) -> CheckRequests:
-    return CheckRequests(
-        pool,
-        spacing_s=checks.check_spacing_s,
-        retry_base_s=checks.retry_base_s,
-        retry_max_s=checks.retry_max_s,
-    )
+def _check_requests(pool: postgres.Pool, checks: CheckSettings, *, accident: Accident | None = None) -> CheckRequests:
+    timing = {
+        "spacing_s": checks.check_spacing_s,
+        "retry_base_s": checks.retry_base_s,
+        "retry_max_s": checks.retry_max_s,
+    }
+    return CheckRequests(pool, **timing) if accident is None else FatalCheckRequests(pool, accident=accident, **timing)
 
 
 def _open_broker(settings: RedisSettings, *, timeout_s: float) -> RedisBroker:

@@ -205,6 +205,12 @@ class WorkerSettings(_Settings):
     worker_threads: Annotated[int, Field(ge=1, le=100)] = 8
 
 
+class KillSettings(_Settings):
+    """What is to happen to a worker under test; see `worker/kill_points.py`."""
+
+    kill_point: Annotated[str, Field(max_length=100)] | None = None
+
+
 class SimulatorSettings(_Settings):
     """Whom the simulator knows: the account that the other processes use."""
 

@@ -3,6 +3,7 @@
 import json
 from typing import Annotated
 
+import structlog
 import typer
 
 from worker.compose import (
@@ -14,6 +15,7 @@ from worker.compose import (
     run_simulator,
 )
 from worker.consumer import consume
+from worker.kill_points import load_accident
 from worker.logs import configure_logs
 from worker.scheduler import schedule
 from worker.settings import (
@@ -30,6 +32,8 @@ from worker.settings import (
     secrets_in,
 )
 from worker.web.server import serve
+
+log = structlog.get_logger()
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of words.")]
 
@@ -80,9 +84,12 @@ def worker() -> None:
     """
     groups = load(DatabaseSettings), load(RedisSettings), load(CheckSettings), load(QPaySettings)
     threads = load(WorkerSettings).worker_threads
+    accident = load_accident()
     _start_logs("worker", *groups)
+    if accident is not None:
+        log.warning("worker.will_have_an_accident", point=accident.point.value, signal=accident.signal.name)
     database, redis, checks, qpay = groups
-    with compose_worker(database=database, redis=redis, checks=checks, qpay=qpay) as broker:
+    with compose_worker(database=database, redis=redis, checks=checks, qpay=qpay, accident=accident) as broker:
         consume(broker, threads=threads)
 
 
