@@ -370,7 +370,7 @@ def _open_qpay(settings: QPaySettings, *, redis: RedisSettings) -> QPayGateway:
 def _not_ready(database: DatabaseSettings, core: _Core) -> dict[str, str]:
     reasons: dict[str, str] = {}
     try:
-        require_schema(database.database_url, qpay_env=database.qpay_env, newer_will_do=True)
+        require_schema(database.database_url, qpay_env=database.qpay_env, newer_will_do=True, must_take_writes=True)
     except SchemaError as error:
         reasons["schema"] = str(error)
     except psycopg.Error as error:

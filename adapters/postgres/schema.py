@@ -10,7 +10,7 @@ import psycopg
 import yoyo
 from psycopg.conninfo import conninfo_to_dict
 
-from adapters.postgres.connection import CONNECT_TIMEOUT_S, OWNER_ROLE, SCHEMA
+from adapters.postgres.connection import CONNECT_TIMEOUT_S, OWNER_ROLE, SCHEMA, BoundedConnection
 from adapters.postgres.queries import load_queries
 
 _queries = load_queries("schema")
@@ -56,10 +56,13 @@ def migrate(database_url: str, *, qpay_env: str) -> list[str]:
     return applied
 
 
-def require_schema(database_url: str, *, qpay_env: str, newer_will_do: bool = False) -> None:
+def require_schema(
+    database_url: str, *, qpay_env: str, newer_will_do: bool = False, must_take_writes: bool = False
+) -> None:
     """Check that the database is at this version and of this environment.
 
-    `newer_will_do` is for a process that runs already: within a release migrations only add.
+    `newer_will_do` is for a process that runs already: within a release migrations only add. `must_take_writes` is for
+    who is going to write: a standby, or a database that was set to read only, answers everything else.
 
     Raises:
         SchemaError: it is not; the message names what to run.
@@ -67,7 +70,9 @@ def require_schema(database_url: str, *, qpay_env: str, newer_will_do: bool = Fa
 
     """
     wanted = {migration.id for migration in _migrations()}
-    with _connect(database_url) as connection:
+    with BoundedConnection.connect(database_url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S) as connection:
+        if must_take_writes and _queries.is_read_only(connection):
+            raise SchemaError("the database takes no writes: it is a standby, or was set to read only")
         if not _queries.has_schema(connection):
             raise SchemaError("the database has no Tootsoo schema. Run: tootsoo migrate")
         applied = {row[0] for row in _queries.applied_migrations(connection)}

@@ -4,9 +4,12 @@ import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
+import psycopg
 import pytest
+from psycopg.sql import SQL, Identifier, Literal
 
 from tests.proxy import held
 from tests.waiting import wait_until
@@ -224,6 +227,27 @@ def test_what_the_database_cannot_do_is_503_and_heals(stack: Stack) -> None:
     assert (ready_while_down.status_code, list(ready_while_down.json()["reasons"])) == (503, ["postgresql"])
     assert alive.status_code == 200
     assert _heals(stack)
+
+
+def test_a_read_only_database_makes_it_not_ready_and_heals(stack: Stack, database_url: str) -> None:
+    assert stack.api.get("/readyz").status_code == 200
+    _set_read_only(database_url, "on")
+
+    down = stack.api.get("/readyz")
+    _set_read_only(database_url, "off")
+
+    assert (down.status_code, list(down.json()["reasons"])) == (503, ["schema"])
+    assert "takes no writes" in down.json()["reasons"]["schema"]
+    assert stack.api.get("/readyz").status_code == 200
+
+
+def _set_read_only(database_url: str, value: str) -> None:
+    name = urlsplit(database_url).path.removeprefix("/")
+    options = "-c default_transaction_read_only=off"
+    with psycopg.connect(database_url, autocommit=True, options=options) as connection:
+        connection.execute(
+            SQL("ALTER DATABASE {} SET default_transaction_read_only = {}").format(Identifier(name), Literal(value))
+        )
 
 
 def test_redis_gone_makes_it_not_ready_and_heals(stack: Stack) -> None:

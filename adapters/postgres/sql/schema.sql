@@ -46,6 +46,10 @@ INSERT INTO tootsoo.installation (qpay_env)
 VALUES (:qpay_env)
 ON CONFLICT (only_row) DO NOTHING;
 
+-- name: is_read_only()$
+-- Tell whether a new transaction could write nothing.
+SELECT current_setting('transaction_read_only')::boolean;
+
 -- name: has_schema()$
 -- Tell whether this database was ever migrated.
 SELECT to_regclass('tootsoo._yoyo_migration') IS NOT NULL;
