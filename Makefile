@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help setup demo up test test-slow sandbox bench lint format lock clean
+.PHONY: help setup demo up test test-slow faults sandbox bench lint format lock clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 14
@@ -37,6 +37,10 @@ test-slow: $(READY) ## what needs longer
 
 sandbox: $(READY) ## QPay's real sandbox, for whoever has QPAY_* credentials; says why when it skips
 	@$(BIN)/pytest tests/sandbox -m sandbox -q
+
+faults: $(READY) ## faults that must be survived, on real processes; SEED=7 or 1..20, ONLY=4,5, JOBS=2
+	@$(BIN)/python -P -m tests.faults $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY)) \
+	  $(if $(JOBS),--jobs $(JOBS)) $(FAULTS)
 
 bench: $(READY)  ## how fast, against bare SQL and two peers; takes some eight minutes
 	@$(BIN)/python -P -m tests.bench $(BENCH)

@@ -32,7 +32,7 @@ class Proxy:
         self._whole.clear()
         with self._lock:
             while self._open:
-                _close(self._open.pop())
+                close_socket(self._open.pop())
 
     def mend(self) -> None:
         self._whole.set()
@@ -51,14 +51,14 @@ class Proxy:
     def close(self) -> None:
         self.flow()
         self.cut()
-        _close(self._listener)
+        close_socket(self._listener)
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):  # the listener was closed: the test is over
             while True:
                 client, _ = self._listener.accept()
                 if not self._whole.is_set():
-                    _close(client)
+                    close_socket(client)
                     continue
                 self._join(client)
 
@@ -66,11 +66,14 @@ class Proxy:
         try:
             server = socket.create_connection(self._target, timeout=5)
         except OSError:
-            _close(client)
+            close_socket(client)
             return
         server.settimeout(None)
         with self._lock:
             self._open += [client, server]
+        self._start_pumps(client, server)
+
+    def _start_pumps(self, client: socket.socket, server: socket.socket) -> None:
         for source, sink, losing in ((client, server, self._loses_request), (server, client, self._loses_answer)):
             threading.Thread(target=self._pump, args=(source, sink, losing), daemon=True).start()
 
@@ -89,8 +92,8 @@ class Proxy:
                 if loses():
                     break
                 sink.sendall(data)
-        _close(source)
-        _close(sink)
+        close_socket(source)
+        close_socket(sink)
 
 
 @contextmanager
@@ -112,7 +115,7 @@ def proxied(host: str, port: int) -> Iterator[Proxy]:
         proxy.close()
 
 
-def _close(connection: socket.socket) -> None:
+def close_socket(connection: socket.socket) -> None:
     with contextlib.suppress(OSError):  # it may be closed already
         connection.shutdown(socket.SHUT_RDWR)
     connection.close()

@@ -52,6 +52,7 @@ from worker.held import Held
 from worker.housekeeping import housekeep
 from worker.issue import ISSUE_DEADLINE_S, Issue
 from worker.jobs import works
+from worker.kill_points import Accident, FatalCheckRequests, FatalLedger, fatal_settle
 from worker.latest import Latest
 from worker.metrics.instruments import Metrics
 from worker.metrics.messages import MessageMetrics
@@ -221,11 +222,16 @@ def _core(
     qpay: QPaySettings,
     redis_timeout_s: float,
     metrics: Metrics,
+    accident: Accident | None = None,
 ) -> Iterator[_Core]:
     broker = _open_broker(redis, timeout_s=redis_timeout_s)
     with open_database(database) as pool, _open_qpay(qpay, redis=redis, pool=pool, metrics=metrics) as gateway:
-        ledger = Ledger(pool, on_append=metrics.appended)
-        check_requests = _check_requests(pool, checks)
+        ledger = (
+            Ledger(pool, on_append=metrics.appended)
+            if accident is None
+            else FatalLedger(pool, on_append=metrics.appended, accident=accident)
+        )
+        check_requests = _check_requests(pool, checks, accident=accident)
         gateways: Mapping[str, PaymentGateway] = {gateway.name: gateway}
         doorbell = Doorbell(broker)
         ring = ring_quietly(doorbell)
@@ -350,8 +356,12 @@ def compose_worker(
     seals: SealSettings,
     history: HistorySettings,
     metrics: Metrics | None = None,
+    accident: Accident | None = None,
 ) -> Iterator[tuple[RedisBroker, Held]]:
-    """Put the worker process together: a broker whose actors settle and do the schedule's jobs, and what they hold."""
+    """Put the worker process together: a broker whose actors settle and do the schedule's jobs, and what they hold.
+
+    An `accident` befalls a worker under test.
+    """
     metrics = metrics or Metrics()
     with (
         _core(
@@ -361,12 +371,15 @@ def compose_worker(
             qpay=qpay,
             redis_timeout_s=WORKER_REDIS_TIMEOUT_S,
             metrics=metrics,
+            accident=accident,
         ) as core,
         compose_seal(database, seals=seals) as seal,
     ):
         core.broker.add_middleware(MessageMetrics(core.broker, registry=metrics.registry))
         actors: dict[str, Callable[[UUID], object]] = {
-            redis_doorbell.SETTLE_ACTOR: core.settle,
+            redis_doorbell.SETTLE_ACTOR: core.settle
+            if accident is None
+            else fatal_settle(core.settle, accident=accident),
             redis_doorbell.CLOSE_ACTOR: CloseDue(close=core.close, gateway_invoices=_gateway_invoices(core.pool)),
         }
         declare_actors(
@@ -511,13 +524,13 @@ def _correct(pool: postgres.Pool, *, ledger: Ledger | None = None) -> Correct:
     )
 
 
-def _check_requests(pool: postgres.Pool, checks: CheckSettings) -> CheckRequests:
-    return CheckRequests(
-        pool,
-        spacing_s=checks.check_spacing_s,
-        retry_base_s=checks.retry_base_s,
-        retry_max_s=checks.retry_max_s,
-    )
+def _check_requests(pool: postgres.Pool, checks: CheckSettings, *, accident: Accident | None = None) -> CheckRequests:
+    timing = {
+        "spacing_s": checks.check_spacing_s,
+        "retry_base_s": checks.retry_base_s,
+        "retry_max_s": checks.retry_max_s,
+    }
+    return CheckRequests(pool, **timing) if accident is None else FatalCheckRequests(pool, accident=accident, **timing)
 
 
 def _open_broker(settings: RedisSettings, *, timeout_s: float) -> RedisBroker:

@@ -239,6 +239,12 @@ class WorkerSettings(_Settings):
     worker_threads: Annotated[int, Field(ge=1, le=100)] = 8
 
 
+class KillSettings(_Settings):
+    """What is to happen to a worker under test; see `worker/kill_points.py`."""
+
+    kill_point: Annotated[str, Field(max_length=100)] | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatedMerchant:
     """One more account that the simulator knows."""

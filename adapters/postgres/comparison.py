@@ -7,11 +7,14 @@ from typing import Any
 
 from moneyed import CurrencyDoesNotExist, Money
 
-from adapters.postgres.connection import Connection, Pool, Row
+from adapters.postgres.connection import Connection, Pool, Row, answering_within
 from adapters.postgres.queries import load_queries
 from domain.money import from_minor_units
 
 _queries = load_queries("comparison")
+
+COMPARISON_MAX_S = 3_600.0
+"""How long one statement of it may take: what `begin_comparison` sets, and how long its answer is waited for."""
 
 PAGE = 500
 """Rows read at once: how much of the difference is in memory, however much there is."""
@@ -85,7 +88,7 @@ def comparing(
     """
     with pool.connection() as connection:
         try:
-            with connection.transaction():
+            with answering_within(connection, COMPARISON_MAX_S), connection.transaction():
                 _queries.begin_comparison(connection)
                 size = _compare(connection, invoice_id)
                 _queries.index_unlike(connection)

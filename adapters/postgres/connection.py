@@ -1,12 +1,16 @@
 """Connections to PostgreSQL: a pool whose sessions act as the application's role, in the application's schema."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from time import monotonic
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import psycopg
+from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import DictRow, dict_row
+from psycopg.rows import Row as AnyRow
 from psycopg_pool import ConnectionPool
 
 APP_ROLE = "tootsoo_app"
@@ -21,8 +25,18 @@ CONNECT_TIMEOUT_S = 5
 CHECKOUT_TIMEOUT_S = 3.0
 """How long a request waits for a connection before it is told that the database is not there: callbacks time out."""
 
+ANSWER_TIMEOUT_S = 12.0
+"""How long an answer is waited for: a statement may take 10 s, and says so itself when it takes longer. Only a server
+or a network that has gone silent takes more, and that no setting of the server can end."""
+
+SIGN_OF_LIFE_TIMEOUT_S = 2.0
+"""How long an idle connection may take to show that it is alive, before it is taken for dead."""
+
 CHECKED_FOR_S = 0.1
 """How long a connection that answered is taken for alive."""
+
+_LOOK_EVERY_S = 0.1
+"""How often a wait looks up, so that Ctrl-C is noticed; psycopg's own."""
 
 _PREPARE_SESSION = b"""
 SET ROLE tootsoo_app;
@@ -34,7 +48,38 @@ SET idle_in_transaction_session_timeout TO '30s';
 """
 
 Row = dict[str, Any]
-Connection = psycopg.Connection[DictRow]
+_T = TypeVar("_T")
+
+
+class ServerSilentError(psycopg.OperationalError):
+    """PostgreSQL did not answer in time. The connection is closed; nobody knows whether it did what was asked."""
+
+
+class BoundedConnection(psycopg.Connection[AnyRow]):
+    """A connection on which no wait for the server is without an end: see `answering_within`."""
+
+    answer_timeout_s: float = ANSWER_TIMEOUT_S
+
+    def wait(self, gen: PQGen[_T], interval: float = _LOOK_EVERY_S, timeout: float | None = None) -> _T:
+        """Wait as psycopg does, but not for ever: a network that swallows everything ends no wait by itself.
+
+        Raises:
+            ServerSilentError: no answer came; the connection is closed.
+
+        """
+        if timeout is not None:
+            return super().wait(gen, interval, timeout)
+        until = monotonic() + self.answer_timeout_s
+        try:
+            return super().wait(gen, interval, self.answer_timeout_s)
+        except psycopg.OperationalError as error:
+            if monotonic() < until or self.closed:
+                raise
+            self.pgconn.finish()  # the answer to this could be taken for the answer to the next
+            raise ServerSilentError(f"PostgreSQL did not answer within {self.answer_timeout_s:g} s") from error
+
+
+Connection = BoundedConnection[DictRow]
 Pool = ConnectionPool[Connection]
 
 _checked_at: WeakKeyDictionary[Connection, float] = WeakKeyDictionary()
@@ -75,6 +120,16 @@ def reach(database_url: str) -> None:
     psycopg.connect(database_url, connect_timeout=CONNECT_TIMEOUT_S).close()
 
 
+@contextmanager
+def answering_within(connection: Connection, timeout_s: float) -> Iterator[None]:
+    """Give the server so long for each answer while the context lasts: raise it together with `statement_timeout`."""
+    before, connection.answer_timeout_s = connection.answer_timeout_s, timeout_s
+    try:
+        yield
+    finally:
+        connection.answer_timeout_s = before
+
+
 def address_of(database_url: str) -> str:
     """Return `host:port/database` of a URL, without user or password, for people to read.
 
@@ -98,7 +153,8 @@ def _check_unless_just_checked(connection: Connection) -> None:
     """
     now = monotonic()
     if now - _checked_at.get(connection, -CHECKED_FOR_S) >= CHECKED_FOR_S:
-        ConnectionPool.check_connection(connection)
+        with answering_within(connection, SIGN_OF_LIFE_TIMEOUT_S):
+            ConnectionPool.check_connection(connection)
         _checked_at[connection] = now
 
 

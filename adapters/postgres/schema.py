@@ -11,13 +11,17 @@ import yoyo
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import dict_row
 
-from adapters.postgres.connection import CONNECT_TIMEOUT_S, OWNER_ROLE, SCHEMA, Connection
+from adapters.postgres.connection import CONNECT_TIMEOUT_S, OWNER_ROLE, SCHEMA, BoundedConnection, Connection
 from adapters.postgres.queries import load_queries
 
 _queries = load_queries("schema")
 
 _MIGRATION_LOCK = 0x746F6F74736F6F
 """Any number that nobody else locks: "tootsoo" in ASCII."""
+
+
+MIGRATION_MAX_S = 86_400.0
+"""How long one statement of a migration may take: large tables are rewritten in hours."""
 
 
 class SchemaError(Exception):
@@ -69,7 +73,9 @@ def require_schema(database_url: str, *, qpay_env: str) -> None:
         psycopg.OperationalError: the server cannot be reached.
 
     """
-    with _connect(database_url) as connection:
+    with BoundedConnection.connect(
+        database_url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S, row_factory=dict_row
+    ) as connection:
         require_schema_of(connection, qpay_env=qpay_env)
 
 
@@ -128,9 +134,11 @@ def _migrations() -> yoyo.migrations.MigrationList:
 
 @contextmanager
 def _connect(database_url: str) -> Iterator[Connection]:
-    with psycopg.connect(
+    """Connect to migrate: a statement may take as long as it takes."""
+    with BoundedConnection.connect(
         database_url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S, row_factory=dict_row
     ) as connection:
+        connection.answer_timeout_s = MIGRATION_MAX_S
         yield connection
 
 

@@ -15,6 +15,7 @@ from worker.compose import (
     migrate_database,
 )
 from worker.consumer import consume
+from worker.kill_points import load_accident
 from worker.logs import configure_logs
 from worker.metrics.instruments import Metrics
 from worker.metrics.server import serving_metrics
@@ -115,12 +116,21 @@ def worker(metrics_port: MetricsPort = None, metrics_host: MetricsHost = "127.0.
     threads, within_s = load(WorkerSettings).worker_threads, load(StartSettings).start_within_s
     start_logs("worker", *groups)
     database, redis, checks, qpay, seals, history, allowed = groups
-    metrics = Metrics()
+    accident, metrics = load_accident(), Metrics()
+    if accident is not None:
+        log.warning("worker.will_have_an_accident", point=accident.point.value, signal=accident.signal.name)
     await_servers(database, redis=redis, within_s=within_s)
     with (
         serving_metrics(metrics.registry, host=metrics_host, port=metrics_port, tokens=allowed.metrics_token),
         compose_worker(
-            database=database, redis=redis, checks=checks, qpay=qpay, seals=seals, history=history, metrics=metrics
+            database=database,
+            redis=redis,
+            checks=checks,
+            qpay=qpay,
+            seals=seals,
+            history=history,
+            metrics=metrics,
+            accident=accident,
         ) as (broker, held),
     ):
         consume(broker, threads=threads, held=held)

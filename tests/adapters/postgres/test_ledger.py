@@ -64,7 +64,7 @@ def test_appends_in_opposite_orders_neither_deadlock_nor_lose_a_delta(invoices: 
 
     def append_some(number: int) -> None:
         events = [an_event(f"{number}-{invoice_id}", amount="1", invoice_id=invoice_id) for invoice_id in ids]
-        random.Random(number).shuffle(events)  # noqa: S311 - an order, not a secret
+        random.Random(number).shuffle(events)
         append(ledger, events)
 
     with ThreadPoolExecutor(max_workers=12) as threads:

@@ -1,0 +1,147 @@
+"""One trial: one scenario with one seed, played to its end and judged."""
+
+import json
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from tests.faults import oracle
+from tests.faults.clock import own_clock
+from tests.faults.fleet import FaultError
+from tests.faults.older import older_version
+from tests.faults.oracle import Breach, Evidence
+from tests.faults.scenario import ImpossibleHereError, Scenario
+from tests.faults.small_disk import small_disk
+from tests.faults.stage import Stage, new_stage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a trial ended."""
+
+    scenario: int
+    title: str
+    seed: int
+    seconds: float
+    broken: tuple[Breach, ...] = ()
+    impossible: str | None = None
+    """Why it could not be played on this machine."""
+    notes: tuple[str, ...] = ()
+    events: int = 0
+    """How many there were in the end."""
+
+    @property
+    def ok(self) -> bool:
+        return not self.broken
+
+    def as_plain(self) -> dict[str, object]:
+        return asdict(self) | {"ok": self.ok}
+
+
+def try_once(scenario: Scenario, *, seed: int, logs: Path) -> Outcome:
+    """Play and judge. Call it from the main thread of a process of its own."""
+    begun = time.monotonic()
+    broken: list[Breach] = []
+    notes: list[str] = []
+    events, impossible = 0, None
+    try:
+        with (
+            small_disk() if scenario.small_disk else nullcontext() as home,
+            own_clock() if scenario.own_clock else nullcontext() as clock,
+            new_stage(
+                seed=f"{seed}:{scenario.number}",
+                logs=logs,
+                env=scenario.env,
+                older=older_version(logs / "older") if scenario.older_worker else None,
+                home=home,
+                clock=clock,
+            ) as stage,
+        ):
+            up_s, notes = time.monotonic() - begun, stage.notes
+            try:
+                scenario.play(stage)
+            except FaultError as error:  # what is broken is still broken, so the oracle would only repeat it
+                broken.append(Breach(invariant="played", what=str(error)))
+            else:
+                quiet_s = stage.await_quiet()
+                broken += _judge(stage, scenario)
+                notes.append(f"up {up_s:.0f} s, quiet {quiet_s:.0f} s")
+                events = len(stage.recorded())
+    except ImpossibleHereError as error:
+        impossible = str(error)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it belongs into the table
+        (logs / "harness.log").write_text(traceback.format_exc(), encoding="utf-8")
+        broken.append(Breach(invariant="harness", what=f"{type(error).__name__}: {error}"))
+    return Outcome(
+        scenario=scenario.number,
+        title=scenario.title,
+        seed=seed,
+        seconds=round(time.monotonic() - begun, 1),
+        broken=tuple(broken),
+        impossible=impossible,
+        notes=tuple(notes),
+        events=events,
+    )
+
+
+def _judge(stage: Stage, scenario: Scenario) -> list[Breach]:
+    facts, calls, taken_at = stage.shop.facts(), stage.shop.calls(), stage.shop.when_taken()
+    by_qr = {str(sale.qr): sale for sale in stage.shop.sales}
+    with stage.eyes() as eyes:
+        found = oracle.read(eyes)
+    announced = {
+        qr["external_id"]
+        for qr in found.gateway_invoices
+        if qr["id"] in by_qr and by_qr[qr["id"]].qr in stage.shop.lied_about
+    }
+    evidence = Evidence(
+        facts=facts,
+        calls=calls,
+        taken_at=taken_at,
+        healed_at=stage.healed_at,
+        within_s=scenario.within_s,
+        budget=scenario.budget,
+        witnessed=stage.witnessed,
+        announced=frozenset(announced | stage.expected),
+        may_ask=scenario.may_ask,
+    )
+    slowest = oracle.slowest(found, evidence)
+    stage.notes.append(f"slowest {slowest:.1f} s of {scenario.within_s:.0f}")
+    return [*oracle.judge(found, evidence), *_shown("I4", _rebuilt(stage)), *_shown("I3", _sealed(stage))]
+
+
+def _shown(invariant: str, what: Iterator[str]) -> list[Breach]:
+    return [Breach(invariant=invariant, what=one) for one in what]
+
+
+def _rebuilt(stage: Stage) -> Iterator[str]:
+    """Rebuild twice, with nobody else at work: what is live must be right already, and nothing else may happen."""
+    if find_spec("worker.cli.replay") is None:
+        stage.notes.append("I4 not judged: there is no tootsoo replay")
+        return
+    for process in (stage.scheduler, *stage.workers):
+        process.kill()
+    with stage.eyes() as eyes:
+        before, calls = oracle.projections(eyes), stage.shop.calls()
+        for which in ("a", "a second"):
+            replayed = stage.fleet.run("replay", "--json")
+            if replayed.returncode != 0:
+                yield f"{which} replay ended with {replayed.returncode}: {(replayed.stderr or replayed.stdout)[:300]}"
+                return
+            told = json.loads(replayed.stdout)
+            if told.get("difference"):
+                yield f"{which} replay found differences: {json.dumps(told['difference'])[:300]}"
+            if (after := oracle.projections(eyes)) != before:
+                yield f"{which} replay changed rows: {before} became {after}"
+        if stage.shop.calls() != calls:
+            yield "a replay called the gateway"
+
+
+def _sealed(stage: Stage) -> Iterator[str]:
+    verified = stage.fleet.run("verify", "--seals", "--json")
+    if verified.returncode != 0:
+        yield f"the seals do not fit: {(verified.stderr or verified.stdout)[:300]}"
