@@ -143,6 +143,14 @@ class Stage:
         """Wait until web says that it can work."""
         return wait_for("/readyz is green", lambda: self.shop.readiness().is_success, within_s=within_s)
 
+    def await_degraded(self, within_s: float = 30.0) -> float:
+        """Wait until /readyz says that something is missing without which callbacks can still be written down."""
+        return wait_for(
+            "/readyz is degraded",
+            lambda: self.shop.readiness().json()["status"] == "degraded",
+            within_s=within_s,
+        )
+
     def await_unready(self, within_s: float = 30.0) -> float:
         """Wait until web says that it cannot work."""
         return wait_for("/readyz is red", lambda: self.shop.readiness().status_code == 503, within_s=within_s)

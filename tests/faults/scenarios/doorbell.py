@@ -42,7 +42,7 @@ def is_full_and_gone(stage: Stage) -> None:
 
     stage.kill_valkey()
     _take_callbacks(stage, gone)
-    stage.await_unready()
+    stage.await_degraded()
     stage.start_valkey()
     stage.healed()
     stage.await_ready()
