@@ -16,23 +16,15 @@ from typing import Self
 
 import httpx
 
-from worker.compose import EmbeddedServers, child_guard, embedded_servers
+from worker.compose.local import EmbeddedServers, child_guard, embedded_servers
 from worker.settings import CommonSettings, TootsooEnv, load, names_of_settings
-from worker.starting import StartError
+from worker.starting import LocalError, StartError
 
 READY_WITHIN_S = 30.0
 STOP_WITHIN_S = 20.0
 """Longer than any of our processes may take to finish what it has at hand."""
 
 _LOOK_EVERY_S = 0.05
-
-
-class LocalError(Exception):
-    """The local stack cannot run. The message is one line that says what to do."""
-
-    def __init__(self, message: str, *, exit_code: int) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,14 @@ class StartError(Exception):
     """The process cannot start. The message is one line that says what to do."""
 
 
+class LocalError(Exception):
+    """The local stack cannot run. The message is one line that says what to do."""
+
+    def __init__(self, message: str, *, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
 @contextmanager
 def database_reported(settings: DatabaseSettings) -> Iterator[None]:
     """Say in one line what is wrong with the database while it is opened or migrated.

@@ -24,7 +24,7 @@ from tests.faults.network import Network
 from tests.faults.servers import kill_server, own_servers, start_again
 from tests.faults.shop import Shop
 from worker.clock import utc_now
-from worker.compose import open_keys
+from worker.compose.database import open_keys
 from worker.kill_points import KillPoint
 from worker.local import StackSecrets, free_port
 from worker.settings import DatabaseSettings

@@ -20,7 +20,7 @@ import redis
 
 from tests.waiting import wait_until
 from worker.clock import utc_now
-from worker.compose import open_keys
+from worker.compose.database import open_keys
 from worker.demo import STORIES, play_demo
 from worker.local import StackSecrets, free_port, running_stack
 from worker.settings import DatabaseSettings, names_of_settings

@@ -21,7 +21,8 @@ from simulator.server import Running, serving
 from simulator.world import Switches
 from tests.proxy import Proxy, proxied
 from tests.waiting import wait_until
-from worker.compose import compose_scheduler, compose_web, compose_worker, open_keys
+from worker.compose.database import open_keys
+from worker.compose.processes import compose_scheduler, compose_web, compose_worker
 from worker.settings import (
     CheckSettings,
     DatabaseSettings,

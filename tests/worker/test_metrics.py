@@ -16,7 +16,7 @@ from tests.proxy import held
 from tests.waiting import wait_until
 from tests.worker.conftest import METRICS_TOKEN, Stack
 from tests.worker.scrape import Scrape, scrape
-from worker.compose import compose_worker
+from worker.compose.processes import compose_worker
 from worker.metrics.instruments import Metrics
 from worker.settings import HistorySettings, SealSettings
 

@@ -18,7 +18,7 @@ from domain.refund import UnknownPaymentError
 from tests.waiting import wait_until
 from tests.worker.conftest import Stack
 from tests.worker.test_cli_corrections import tootsoo
-from worker.compose import compose_refund_at_gateway
+from worker.compose.processes import compose_refund_at_gateway
 from worker.refund_at_gateway import NotWrittenDownError, RefundAtGateway
 from worker.settle import Settled
 

@@ -18,7 +18,7 @@ from domain.seal_audit import SealProblemKind
 from tests.worker.test_cli import run
 from worker import seal as sealing
 from worker.clock import utc_now
-from worker.compose import compose_seal
+from worker.compose.database import compose_seal
 from worker.seal import Seal, late_after, seal_keys
 from worker.settings import DatabaseSettings, SealSettings, SettingsError, load, secrets_in
 from worker.verify import PROBLEMS_SHOWN_MAX, PublishedHead, SealReport, WrongSealSecretError, verify_seals

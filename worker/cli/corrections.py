@@ -20,9 +20,8 @@ from worker.cli.given import (
     read_invoice_id,
     read_payment,
 )
-from worker.cli.refund_at_gateway import refund_at_gateway
 from worker.cli.refusals import RefusedError, told
-from worker.compose import compose_correct
+from worker.compose.database import compose_correct
 from worker.settings import DatabaseSettings, load
 
 
@@ -57,6 +56,9 @@ def refund(
     target, wanted = read_payment(payment), read_amount(amount, currency=currency)
     source, command = read_invoice_id(invoice, called="--invoice"), read_command(key, who=who, reason=reason)
     if at_gateway:
+        # Loaded here: a gateway's client takes longer to load than most commands to run.
+        from worker.cli.refund_at_gateway import refund_at_gateway  # noqa: PLC0415
+
         refund_at_gateway(target, command, invoice_id=source, as_json=as_json)
         return
     with compose_correct(load(DatabaseSettings)) as correct, told():

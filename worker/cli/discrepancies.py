@@ -15,12 +15,18 @@ from adapters.postgres.discrepancies import Resolve, State, StoredDiscrepancy
 from worker.cli.given import read_reason, read_who, shown
 from worker.cli.refusals import RefusedError
 from worker.clock import rfc3339, utc_now
-from worker.compose import open_discrepancies
+from worker.compose.database import open_discrepancies
 from worker.settings import DatabaseSettings, load
 
 PAGE = 1_000
 
 app = typer.Typer(name="discrepancies", help="Questions that a person has to answer.", no_args_is_help=True)
+
+
+def add_to(whole: typer.Typer) -> None:
+    """Add the commands."""
+    whole.add_typer(app)
+
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of words.")]
 Number = Annotated[int, typer.Argument(min=1, help="Its number, as tootsoo discrepancies list shows it.")]

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from domain.dossier import Subject, SubjectKind
 from worker.clock import utc_now
-from worker.compose import open_dossiers
+from worker.compose.database import open_dossiers
 from worker.explain import CHECKS_MAX, NAME_MAX_CHARS, Story, explain
 from worker.settings import CommonSettings, DatabaseSettings, HistorySettings, load
 from worker.story_json import story_json

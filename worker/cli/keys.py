@@ -9,10 +9,16 @@ from rich.table import Table
 from rich.text import Text
 
 from worker.clock import rfc3339, utc_now
-from worker.compose import open_keys
+from worker.compose.database import open_keys
 from worker.settings import DatabaseSettings, load
 
 app = typer.Typer(name="keys", help="Keys of the HTTP API.", no_args_is_help=True)
+
+
+def add_to(whole: typer.Typer) -> None:
+    """Add the commands."""
+    whole.add_typer(app)
+
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of words.")]
 

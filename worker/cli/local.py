@@ -14,7 +14,7 @@ from rich.table import Table
 
 from worker import runfile
 from worker.clock import utc_now
-from worker.compose import open_keys, open_ledger
+from worker.compose.database import open_keys, open_ledger
 from worker.demo import DemoError, Outcome, play_demo
 from worker.local import (
     LocalStack,

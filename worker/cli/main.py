@@ -2,36 +2,58 @@
 
 import json
 import sys
+from collections.abc import Sequence
+from importlib import import_module
 from typing import NoReturn
 
 import psycopg
 import typer
 
 from adapters.postgres.ledger import LedgerBusyError
-from worker.cli import corrections, discrepancies, explain, keys, local, parked, processes, replay, simulate, verify
 from worker.cli.refusals import RefusedError
-from worker.local import LocalError
 from worker.logs import configure_logs
 from worker.settings import SettingsError
-from worker.starting import StartError
+from worker.starting import LocalError, StartError
 
-app = typer.Typer(
-    name="tootsoo",
-    help="Every payment on exactly one invoice, exactly once. Settings come from the environment or .env.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-)
-local.add_to(app)
-processes.add_to(app)
-simulate.add_to(app)
-corrections.add_to(app)
-app.add_typer(discrepancies.app)
-replay.add_to(app)
-app.add_typer(parked.app)
-verify.add_to(app)
-explain.add_to(app)
-app.add_typer(keys.app)
+_MODULE_OF = {
+    "demo": "local",
+    "up": "local",
+    "migrate": "processes",
+    "web": "processes",
+    "worker": "processes",
+    "scheduler": "processes",
+    "simulate": "simulate",
+    "refund": "corrections",
+    "assign": "corrections",
+    "void": "corrections",
+    "discrepancies": "discrepancies",
+    "replay": "replay",
+    "parked": "parked",
+    "verify": "verify",
+    "explain": "explain",
+    "keys": "keys",
+}
+"""Where each command is, in the order of the help."""
+
+
+def commands(arguments: Sequence[str]) -> typer.Typer:
+    """Put together what these arguments need: one command without loading all others, which takes a second."""
+    app = typer.Typer(
+        name="tootsoo",
+        help="Every payment on exactly one invoice, exactly once. Settings come from the environment or .env.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        add_completion=False,
+    )
+    app.callback()(_nothing_before_a_command)
+    wanted = _MODULE_OF.get(arguments[0]) if arguments else None
+    for module in [wanted] if wanted else dict.fromkeys(_MODULE_OF.values()):
+        import_module(f"worker.cli.{module}").add_to(app)
+    return app
+
+
+def _nothing_before_a_command() -> None:
+    """Keep a single command from being taken for the whole."""
 
 
 def main() -> None:
@@ -39,7 +61,7 @@ def main() -> None:
     # For commands that are not processes: what they answer is on standard output, so warnings go elsewhere.
     configure_logs(process="tootsoo", log_format="console", log_level="warning")
     try:
-        app()
+        commands(sys.argv[1:])()
     except RefusedError as error:
         _give_up(error, code=error.exit_code, name=error.code)
     except SettingsError as error:

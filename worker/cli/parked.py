@@ -11,12 +11,18 @@ from rich.table import Table
 
 from adapters.postgres.parked import Parked, ParkedQrs
 from worker.clock import rfc3339
-from worker.compose import open_parked
+from worker.compose.database import open_parked
 from worker.settings import DatabaseSettings, load
 
 PAGE = 1_000
 
 app = typer.Typer(name="parked", help="QRs whose check or closing failed too often.", no_args_is_help=True)
+
+
+def add_to(whole: typer.Typer) -> None:
+    """Add the commands."""
+    whole.add_typer(app)
+
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of words.")]
 Which = Annotated[str, typer.Argument(help="A gateway invoice: its id, or its number at the gateway.", metavar="QR")]

@@ -7,13 +7,8 @@ import structlog
 import typer
 
 from worker.cli.schedule import jobs_of_settings, show_schedule
-from worker.compose import (
-    await_servers,
-    compose_scheduler,
-    compose_web,
-    compose_worker,
-    migrate_database,
-)
+from worker.compose.database import migrate_database
+from worker.compose.processes import await_servers, compose_scheduler, compose_web, compose_worker
 from worker.consumer import consume
 from worker.kill_points import load_accident
 from worker.logs import configure_logs

@@ -11,7 +11,7 @@ from domain.gateway_refund import RefundState, UnknownGatewayError
 from domain.recorded import PaymentKey
 from worker.cli.refusals import RefusedError, told
 from worker.clock import rfc3339
-from worker.compose import compose_refund_at_gateway
+from worker.compose.processes import compose_refund_at_gateway
 from worker.refund_at_gateway import NotWrittenDownError
 from worker.settings import CheckSettings, DatabaseSettings, QPaySettings, RedisSettings, load
 

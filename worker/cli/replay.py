@@ -16,7 +16,7 @@ from worker.cli.differences import (
     difference_line,
     progress,
 )
-from worker.compose import compose_replay
+from worker.compose.database import compose_replay
 from worker.replay import Replayed, UnknownInvoiceIdError
 from worker.settings import DatabaseSettings, load
 

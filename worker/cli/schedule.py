@@ -11,7 +11,7 @@ from rich.table import Table
 from adapters.postgres.schedule import LastRun, ScheduleRuns
 from domain.schedule import Cadence, Every, Job, Nightly, next_begin
 from worker.clock import rfc3339
-from worker.compose import open_schedule
+from worker.compose.database import open_schedule
 from worker.jobs import timetable
 from worker.scheduler import TICK_EVERY_S
 from worker.settings import CommonSettings, DatabaseSettings, SealSettings, load

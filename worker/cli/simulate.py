@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from worker.cli.processes import start_logs
-from worker.compose import run_simulator
+from worker.compose.simulating import run_simulator
 from worker.settings import SimulatorSettings, load
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of words.")]

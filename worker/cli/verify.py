@@ -20,7 +20,7 @@ from worker.cli.differences import (
     value_text,
 )
 from worker.clock import utc_now
-from worker.compose import compose_verify, open_seals
+from worker.compose.database import compose_verify, open_seals
 from worker.seal import late_after, seal_keys
 from worker.settings import MISSING, DatabaseSettings, SealSettings, SettingsError, load
 from worker.verify import PublishedHead, SealReport, WrongSealSecretError, verify_seals
