@@ -1,11 +1,14 @@
 """During a deploy two versions run side by side: the older one works, and starts, on what the newer one added to."""
 
 import psycopg
+import pytest
 from psycopg.rows import DictRow
 
 from tests.faults.conftest import Processes
 from tests.waiting import wait_until
 from tests.worker.conftest import Stack
+
+pytestmark = pytest.mark.slow
 
 Watcher = psycopg.Connection[DictRow]
 

@@ -3,6 +3,7 @@
 import signal
 
 import psycopg
+import pytest
 import redis
 from psycopg.rows import DictRow
 
@@ -11,6 +12,8 @@ from tests.faults.conftest import Processes, kill_and_restart
 from tests.proxy import held
 from tests.waiting import wait_until
 from tests.worker.conftest import Stack
+
+pytestmark = pytest.mark.slow
 
 Watcher = psycopg.Connection[DictRow]
 RESUMES_WITHIN_S = 15.0

@@ -4,10 +4,13 @@ import signal
 from typing import Any
 
 import psycopg
+import pytest
 from psycopg.rows import DictRow
 
 from tests.faults.conftest import Processes
 from tests.waiting import wait_until
+
+pytestmark = pytest.mark.slow
 
 STAND_STILL = """
     CREATE FUNCTION stand_still() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(3); RETURN NULL; END';

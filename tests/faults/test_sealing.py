@@ -1,11 +1,14 @@
 """Sealing on real processes: the scheduler has it done where there is a secret, and says so where there is none."""
 
 import psycopg
+import pytest
 from psycopg.rows import DictRow
 
 from tests.faults.conftest import SEAL_SECRET, Processes
 from tests.waiting import wait_until
 from tests.worker.test_seal import record
+
+pytestmark = pytest.mark.slow
 
 
 def test_what_is_recorded_is_sealed_soon(

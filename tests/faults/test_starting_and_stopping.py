@@ -18,6 +18,8 @@ from tests.waiting import wait_until
 from tests.worker.conftest import Stack
 from worker.local import free_port
 
+pytestmark = pytest.mark.slow
+
 Watcher = psycopg.Connection[DictRow]
 
 STOPS_WITHIN_S = 20.0

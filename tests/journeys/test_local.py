@@ -123,6 +123,7 @@ def test_the_demo_command_reports_in_json_and_leaves_nothing_behind(folder: Path
 
 @linux_only
 @pytest.mark.parametrize("when_it_says", ["Starting PostgreSQL", "Migrating", "Starting simulator", "Waiting"])
+@pytest.mark.slow
 def test_a_killed_demo_leaves_no_process_behind_and_the_next_one_works(folder: Path, when_it_says: str) -> None:
     demo = start(folder, "demo")
     assert demo.stderr is not None

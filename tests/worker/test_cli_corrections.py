@@ -150,6 +150,7 @@ def test_a_gateways_word_hides_no_question_and_moves_no_cursor(tmp_path: Path, d
         assert "\x1b" not in done.stdout
 
 
+@pytest.mark.slow
 def test_more_questions_than_a_page_are_announced(tmp_path: Path, database_url: str, pool: Pool) -> None:
     with pool.connection() as connection, connection.transaction():
         connection.execute(

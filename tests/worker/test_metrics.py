@@ -90,6 +90,7 @@ def test_a_failed_check_is_counted_by_why_and_waits(stack: Stack, counting: Metr
     assert "tootsoo_events_total" not in after.names()
 
 
+@pytest.mark.slow
 def test_a_gateway_that_hangs_is_counted_as_timed_out(stack: Stack, counting: Metrics) -> None:
     stack.put()
     stack.pay_link()
@@ -159,6 +160,7 @@ def test_with_postgresql_away_a_scrape_tells_the_counters_and_that_it_is_away(st
     assert "tootsoo_check_requests" in of_web(stack).names()
 
 
+@pytest.mark.slow
 def test_a_postgresql_that_hangs_holds_no_scrape_and_no_thread_for_each(stack: Stack) -> None:
     threads_before = threading.active_count()
 

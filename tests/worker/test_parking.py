@@ -74,6 +74,7 @@ def test_fault_30_an_event_that_always_fails_parks_its_qr_and_nothing_else(
     assert stack.parts.ledger.balances_unlike_events() == []
 
 
+@pytest.mark.slow
 def test_what_the_gateway_does_not_know_is_parked_after_fewer_tries_with_its_code(
     stack: Stack, working: Ring, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
