@@ -92,7 +92,7 @@ def test_a_refund_that_cannot_be_is_refused_by_name(stack: Stack, paid: dict[str
     assert len(stack.payments()) == 1
 
 
-def test_many_refunds_at_once_never_give_back_more_than_came(stack: Stack, paid: dict[str, Any]) -> None:
+def test_fault_36_many_refunds_at_once_never_give_back_more_than_came(stack: Stack, paid: dict[str, Any]) -> None:
     amount = {"amount": "30000", "currency": "MNT"}
 
     with ThreadPoolExecutor(max_workers=10) as threads:
@@ -102,7 +102,7 @@ def test_many_refunds_at_once_never_give_back_more_than_came(stack: Stack, paid:
     assert stack.invoice()["balance"]["refunded"]["amount"] == "90000.00"
 
 
-def test_a_double_click_on_refund_at_once_is_one(stack: Stack, paid: dict[str, Any]) -> None:
+def test_fault_36_a_double_click_on_refund_at_once_is_one(stack: Stack, paid: dict[str, Any]) -> None:
     with ThreadPoolExecutor(max_workers=10) as threads:
         answers = list(threads.map(lambda _: refund(stack, paid), range(10)))
 
@@ -111,7 +111,7 @@ def test_a_double_click_on_refund_at_once_is_one(stack: Stack, paid: dict[str, A
     assert stack.invoice()["balance"]["refunded"]["amount"] == "100000.00"
 
 
-def test_a_manual_refund_and_then_the_gateways_are_counted_once(stack: Stack, paid: dict[str, Any]) -> None:
+def test_fault_36_a_manual_refund_and_then_the_gateways_are_counted_once(stack: Stack, paid: dict[str, Any]) -> None:
     refund(stack, paid, amount={"amount": "30000", "currency": "MNT"})
 
     tell(stack, paid, status="REFUNDED")
@@ -123,7 +123,7 @@ def test_a_manual_refund_and_then_the_gateways_are_counted_once(stack: Stack, pa
 
 
 @pytest.mark.parametrize("status", ["NEW", "PARTIAL", "FAILED"])
-def test_a_stale_read_is_nothing_once_and_a_question_when_it_persists(
+def test_fault_16_a_stale_read_is_nothing_once_and_a_question_when_it_persists(
     stack: Stack, paid: dict[str, Any], status: str
 ) -> None:
     tell(stack, paid, status=status)
@@ -138,7 +138,7 @@ def test_a_stale_read_is_nothing_once_and_a_question_when_it_persists(
     assert stack.invoice()["balance"]["status"] == "paid"
 
 
-def test_a_payment_that_vanishes_is_a_question_and_never_silence(stack: Stack, paid: dict[str, Any]) -> None:
+def test_fault_15_a_payment_that_vanishes_is_a_question_and_never_silence(stack: Stack, paid: dict[str, Any]) -> None:
     tell(stack, paid, hidden=True)
     check(stack)
 
@@ -146,7 +146,9 @@ def test_a_payment_that_vanishes_is_a_question_and_never_silence(stack: Stack, p
     assert stack.invoice()["balance"]["status"] == "paid"
 
 
-def test_duplicated_rows_and_another_amount_are_one_event_and_a_question(stack: Stack, paid: dict[str, Any]) -> None:
+def test_fault_13_duplicated_rows_and_another_amount_are_one_event_and_a_question(
+    stack: Stack, paid: dict[str, Any]
+) -> None:
     tell(stack, paid, duplicated=5)
     assert kinds(stack) == []
 
@@ -208,7 +210,7 @@ def test_a_void_whose_question_cannot_be_asked_is_no_void(stack: Stack, database
     assert stack.invoice()["balance"]["status"] == "paid"
 
 
-def test_two_qrs_that_were_both_paid_are_overpaid_and_a_duplicate(stack: Stack) -> None:
+def test_fault_27_two_qrs_that_were_both_paid_are_overpaid_and_a_duplicate(stack: Stack) -> None:
     stack.put(amount=100_000)
     stack.pay_link()
     stack.put(amount=90_000)

@@ -48,7 +48,7 @@ def test_a_hundred_callbacks_at_once_cost_two_checks_at_most_and_make_one_event(
 
 
 @pytest.mark.usefixtures("working")
-def test_two_parts_sum(stack: Stack) -> None:
+def test_fault_27_two_parts_sum(stack: Stack) -> None:
     stack.put(amount=90_000)
     stack.pay_link()
 

@@ -132,7 +132,7 @@ def test_a_qr_of_an_invoice_that_was_paid_elsewhere_is_to_be_closed(
         "TRUNCATE invoice_change",
     ],
 )
-def test_the_application_cannot_change_what_is_append_only(
+def test_fault_32_the_application_cannot_change_what_is_append_only(
     pool: Pool, invoices: Invoices, ledger: Ledger, statement: str
 ) -> None:
     put(invoices)
@@ -144,7 +144,7 @@ def test_the_application_cannot_change_what_is_append_only(
 
 @pytest.mark.parametrize("table", ["payment_event", "invoice_change"])
 @pytest.mark.parametrize("verb", ["UPDATE {} SET currency = 'USD'", "DELETE FROM {}", "TRUNCATE {} CASCADE"])
-def test_not_even_the_owner_changes_them_by_mistake(
+def test_fault_32_not_even_the_owner_changes_them_by_mistake(
     database_url: str, invoices: Invoices, ledger: Ledger, table: str, verb: str
 ) -> None:
     put(invoices)
@@ -157,7 +157,7 @@ def test_not_even_the_owner_changes_them_by_mistake(
             superuser.execute(verb.format(table))
 
 
-def test_a_payment_that_was_found_before_its_qr_was_saved_ends_on_its_invoice(
+def test_fault_37_a_payment_that_was_found_before_its_qr_was_saved_ends_on_its_invoice(
     pool: Pool, invoices: Invoices, ledger: Ledger
 ) -> None:
     put(invoices)
@@ -224,6 +224,23 @@ def test_a_qr_that_was_paid_by_way_of_suspense_is_settled(invoices: Invoices, on
     assert [summary.state for summary in read(invoices).gateway_invoices] == ["settled"]
 
 
+@pytest.mark.parametrize("state", ["superseded", "cancelled", "expired"])
+@pytest.mark.parametrize(("amount", "status"), [("100", "paid"), ("150", "overpaid"), ("40", "partially_paid")])
+def test_fault_27_a_late_payment_on_a_qr_that_has_ended_counts_for_its_invoice(
+    pool: Pool, invoices: Invoices, one_qr: OneQr, state: str, amount: str, status: str
+) -> None:
+    with pool.connection() as connection:
+        connection.execute(
+            "UPDATE gateway_invoice SET state = %s, expires_at = now() - interval '30 days' WHERE id = %s",
+            [state, one_qr.qr],
+        )
+
+    one_qr.check(a_row("7", amount=amount))
+
+    assert read(invoices).status == status
+    assert [summary.state for summary in read(invoices).gateway_invoices] == [state]
+
+
 def test_a_payment_in_another_currency_is_missed_when_it_vanishes(one_qr: OneQr) -> None:
     one_qr.check(a_row("7", amount="100", currency="USD"))
 
@@ -255,7 +272,7 @@ def test_what_was_answered_is_asked_again_when_it_happens_again(pool: Pool, one_
     assert (answered.state, answered.resolution) == ("resolved", "it is back")
 
 
-def test_two_full_payments_at_the_same_moment_are_found_to_be_duplicates(
+def test_fault_27_two_full_payments_at_the_same_moment_are_found_to_be_duplicates(
     pool: Pool, invoices: Invoices, ledger: Ledger
 ) -> None:
     ids = [f"order-{number}" for number in range(20)]
@@ -325,25 +342,50 @@ histories = st.lists(
 )
 
 
+def in_any_order(history: list[list[PaymentEvent]], chance: random.Random) -> list[PaymentEvent]:
+    """Payments among one another in any order; the events of each in the order in which they can happen."""
+    left = [list(events) for events in history]
+    mixed: list[PaymentEvent] = []
+    while any(left):
+        mixed.append(chance.choice([events for events in left if events]).pop(0))
+    return mixed
+
+
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(history=histories, batch=st.integers(1, 7), due=st.sampled_from(["1", "100", "200"]))
-def test_the_projections_are_the_fold_of_the_same_history_in_any_batches(
-    pool: Pool, invoices: Invoices, ledger: Ledger, history: list[list[PaymentEvent]], batch: int, due: str
+@given(
+    history=histories,
+    batch=st.integers(1, 7),
+    due=st.sampled_from(["1", "100", "200"]),
+    chance=st.randoms(use_true_random=False),
+    voided_after=st.none() | st.integers(0, 10),
+)
+def test_the_projections_are_the_fold_of_the_same_history_in_any_order_and_batches(
+    pool: Pool,
+    invoices: Invoices,
+    ledger: Ledger,
+    history: list[list[PaymentEvent]],
+    batch: int,
+    due: str,
+    chance: random.Random,
+    voided_after: int | None,
 ) -> None:
     invoice_id, gateway = f"order-{uuid4().hex[:24]}", uuid4().hex
     put(invoices, invoice_id, amount=due)
     mine = [
         replace(event, gateway=gateway, invoice_id=invoice_id if event.invoice_id else None)
-        for events in history
-        for event in events
+        for event in in_any_order(history, chance)
     ]
 
     for start in range(0, len(mine), batch):
+        if voided_after is not None and start >= voided_after:
+            invoices.void(invoice_id, reason="cancelled", now=NOON, who="test")
         append(ledger, mine[start : start + batch])
         append(ledger, mine[: start + batch])
 
-    change = InvoiceChange(position=1, kind=ChangeKind.AMOUNT, amount=money(due, currency="MNT"))
-    expected = fold([change], [event for event in mine if event.invoice_id], currency="MNT")
+    changes = [InvoiceChange(position=1, kind=ChangeKind.AMOUNT, amount=money(due, currency="MNT"))]
+    if voided_after is not None and mine and voided_after <= (len(mine) - 1) // batch * batch:
+        changes.append(InvoiceChange(position=2, kind=ChangeKind.VOID, amount=None))
+    expected = fold(changes, [event for event in mine if event.invoice_id], currency="MNT")
     record = read(invoices, invoice_id)
     assert record.received_minor == minor_units(expected.received)
     assert record.refunded_minor == minor_units(expected.refunded)
