@@ -13,6 +13,7 @@ import pytest
 from adapters.postgres.connection import open_pool
 from adapters.postgres.invoices import Invoices
 from adapters.postgres.ledger import Ledger
+from tests import command_line
 from tests.adapters.postgres.samples import append, put
 from tests.domain.samples import an_event
 from worker.settings import names_of_settings
@@ -57,15 +58,21 @@ NEEDS_DATABASE = [
 
 def run(folder: Path, command: str, **env: str) -> subprocess.CompletedProcess[str]:
     inherited = {name: value for name, value in os.environ.items() if name not in names_of_settings()}
-    return subprocess.run(
-        [sys.executable, "-m", "worker.cli", *command.split()],
-        cwd=folder,
-        env={**inherited, **env, "NO_COLOR": "1", "COLUMNS": "120"},
+    return command_line.run(folder, command.split(), {**inherited, **env, "NO_COLOR": "1", "COLUMNS": "120"})
+
+
+def test_the_module_is_a_command(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "worker.cli", "void", "--help"],
+        cwd=tmp_path,
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
+
+    assert done.returncode == 0
+    assert "Example: tootsoo void" in done.stdout
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from adapters.postgres.invoices import Invoices
 from adapters.postgres.ledger import Ledger
 from domain.discrepancy import Discrepancy, DiscrepancyKind
 from domain.money import money
+from tests import command_line
 from tests.adapters.postgres.samples import NOON, append, put
 from tests.domain.samples import an_event
 from tests.worker.test_cli import QPAY
@@ -38,15 +38,8 @@ def tootsoo(
     folder: Path, database_url: str, *words: str | bytes, env: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     inherited = {name: value for name, value in os.environ.items() if name not in names_of_settings()}
-    return subprocess.run(
-        [sys.executable, "-m", "worker.cli", *words],
-        cwd=folder,
-        env={**inherited, "DATABASE_URL": database_url, "NO_COLOR": "1", "COLUMNS": "200", **(env or {})},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    environment = {**inherited, "DATABASE_URL": database_url, "NO_COLOR": "1", "COLUMNS": "200", **(env or {})}
+    return command_line.run(folder, [os.fsdecode(word) for word in words], environment)
 
 
 def question(number: int, *, detail: str = "?") -> Discrepancy:
