@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+# Tests wait for servers half of the time.
+WORKERS := $(shell echo $$(( 2 * $$(getconf _NPROCESSORS_ONLN) )))
 
 .PHONY: help setup demo up test test-slow faults sandbox bench lint format lock clean
 
@@ -30,10 +32,10 @@ up: $(READY)     ## keep everything running for a developer, until Ctrl-C
 	@$(BIN)/tootsoo up
 
 test: lint       ## everything CI checks in five minutes
-	@$(BIN)/pytest -n auto --dist worksteal -m "not slow and not sandbox"
+	@$(BIN)/pytest -n $(WORKERS) --dist worksteal -m "not slow and not sandbox"
 
 test-slow: $(READY) ## what needs longer
-	@$(BIN)/pytest -n auto --dist worksteal -m slow
+	@$(BIN)/pytest -n $(WORKERS) --dist worksteal -m slow
 
 sandbox: $(READY) ## QPay's real sandbox, for whoever has QPAY_* credentials; says why when it skips
 	@$(BIN)/pytest tests/sandbox -m sandbox -q

@@ -202,7 +202,7 @@ WITH unbelievable AS (
 UPDATE gateway_invoice AS g SET
     next_check_at = now(),
     rung_at = NULL,
-    lease_token = CASE WHEN g.lease_until <= now() + :lease_s * interval '1 second' THEN g.lease_token END,
-    lease_until = CASE WHEN g.lease_until <= now() + :lease_s * interval '1 second' THEN g.lease_until END
+    lease_token = CASE WHEN g.lease_until <= now() + :lease_s * interval '1 second' + interval '1 minute' THEN g.lease_token END,
+    lease_until = CASE WHEN g.lease_until <= now() + :lease_s * interval '1 second' + interval '1 minute' THEN g.lease_until END
 FROM unbelievable
 WHERE g.id = unbelievable.id;

@@ -37,7 +37,10 @@ WITH due AS (
     FROM schedule_run AS r
     WHERE r.finished_at IS NULL
         AND (r.next_try_at <= now() OR r.next_try_at > now() + :wait_max_s * interval '1 second')
-        AND (r.lease_until IS NULL OR r.lease_until <= now() OR r.lease_until > now() + :lease_s * interval '1 second')
+        AND (
+            r.lease_until IS NULL OR r.lease_until <= now()
+            OR r.lease_until > now() + :lease_s * interval '1 second' + interval '1 minute'
+        )
         AND (r.rung_at IS NULL OR r.rung_at <= now() - :ring_again_s * interval '1 second' OR r.rung_at > now())
         AND NOT EXISTS (
             SELECT FROM schedule_run AS earlier
@@ -53,7 +56,9 @@ WHERE r.id = due.id
 RETURNING r.id;
 
 -- name: claim_run(id, jobs, lease_token, lease_s, wait_max_s)^
--- Take a run that is due and free, if its job is one of these; others are left to workers who know them.
+-- Take a run that is due and free, if its job is one of these; others are left to workers who know them. A lease that is
+-- too long was written by a clock that has been set back since; one that is a little too long, by somebody whose
+-- transaction began after this one and was faster: hence the minute.
 UPDATE schedule_run AS r SET
     lease_token = :lease_token,
     lease_until = now() + :lease_s * interval '1 second',
@@ -62,7 +67,10 @@ WHERE r.id = :id
     AND r.job = ANY (:jobs::text[])
     AND r.finished_at IS NULL
     AND (r.next_try_at <= now() OR r.next_try_at > now() + :wait_max_s * interval '1 second')
-    AND (r.lease_until IS NULL OR r.lease_until <= now() OR r.lease_until > now() + :lease_s * interval '1 second')
+    AND (
+        r.lease_until IS NULL OR r.lease_until <= now()
+        OR r.lease_until > now() + :lease_s * interval '1 second' + interval '1 minute'
+    )
     AND NOT EXISTS (
         SELECT FROM schedule_run AS earlier
         WHERE earlier.finished_at IS NULL AND earlier.job = r.job AND earlier.id < r.id

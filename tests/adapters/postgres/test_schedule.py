@@ -52,6 +52,14 @@ def test_a_run_is_claimed_by_one_of_many(runs: ScheduleRuns) -> None:
     assert len([run for run in claims if run is not None]) == 1
 
 
+def test_who_began_a_moment_before_the_holder_and_waited_does_not_take_its_run(pool: Pool, runs: ScheduleRuns) -> None:
+    runs.enter("house", "2026-11-22", now=NOON)
+    claimed(runs)
+    execute(pool, "UPDATE schedule_run SET lease_until = lease_until + interval '5 seconds'")
+
+    assert claim(runs) is None
+
+
 def test_what_is_not_finished_is_rung_until_it_is(pool: Pool, runs: ScheduleRuns) -> None:
     runs.enter("house", "2026-11-22", now=NOON)
     assert (runs.ring_due(), runs.ring_due()) == ([1], [])
