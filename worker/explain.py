@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import psycopg
+from moneyed import CurrencyDoesNotExist
+
 from adapters.postgres.dossiers import Dossiers
 from domain.balance import Balance
 from domain.dossier import Dossier, Subject
@@ -17,6 +20,14 @@ DISCREPANCIES_MAX = 500
 
 NAME_MAX_CHARS = 200
 """Longer than any id there is."""
+
+
+class DamagedLedgerError(Exception):
+    """Something is recorded that no process of ours could have written."""
+
+
+_IMPOSSIBLE = (TypeError, KeyError, ValueError, OverflowError, CurrencyDoesNotExist, psycopg.DataError)
+"""What rules say to facts that cannot be: two currencies on an invoice, an event of no invoice, a time without end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,15 +55,23 @@ def explain(dossiers: Dossiers, name: str, *, checks_max: int, clock: Clock) -> 
     Reads one snapshot, and writes nothing.
 
     Raises:
+        DamagedLedgerError: what is recorded cannot be, so no story comes of it.
         PoolTimeout, psycopg.Error: PostgreSQL is away.
 
     """
-    found = dossiers.read(name, checks_max=checks_max, discrepancies_max=DISCREPANCIES_MAX)
-    if found is None:
-        return None
-    return Story(
-        dossier=found.dossier,
-        items=tell(found.dossier, now=clock()),
-        rebuilt=rebuilt(found.dossier),
-        others=found.others,
-    )
+    try:
+        found = dossiers.read(name, checks_max=checks_max, discrepancies_max=DISCREPANCIES_MAX)
+        if found is None:
+            return None
+        story = Story(
+            dossier=found.dossier,
+            items=tell(found.dossier, now=clock()),
+            rebuilt=rebuilt(found.dossier),
+            others=found.others,
+        )
+        missing = {subject.invoice_id for subject in (found.dossier.subject,)} - {None, *found.dossier.invoices}
+    except _IMPOSSIBLE as error:
+        raise DamagedLedgerError(f"what is recorded of it cannot be ({type(error).__name__})") from error
+    if missing:
+        raise DamagedLedgerError("its balance is missing")
+    return story

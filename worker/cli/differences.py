@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from adapters.postgres.comparison import Difference, Value
 from worker.clock import rfc3339
+from worker.words import plain
 
 SHOWN_MAX = 1_000
 """Lines for people. --json has all."""
@@ -32,6 +33,16 @@ class JsonArray:
         """Write one element."""
         sys.stdout.write(self._separator + "\n" + json.dumps(element, ensure_ascii=False))
         self._separator = ","
+
+    @contextmanager
+    def closed_on_error(self) -> Iterator[None]:
+        """Close the array and the object when what would fill it fails: half an answer can still be read."""
+        try:
+            yield
+        except BaseException:
+            if self._separator == ",":
+                self.end({"complete": False})
+            raise
 
     def end(self, rest: dict[str, object]) -> None:
         """Close the array and write the other members."""
@@ -71,9 +82,10 @@ def difference_json(difference: Difference) -> dict[str, object]:
 
 def difference_line(difference: Difference) -> str:
     """Write a difference in words."""
-    of = f" of {difference.of}" if difference.of else ""
+    of = f" of {plain(difference.of)}" if difference.of else ""
     live, rebuilt = value_text(difference.live), value_text(difference.rebuilt)
-    return f"✗ {difference.invoice or 'suspense'}: {difference.column}{of} is {live}, its events come to {rebuilt}"
+    invoice = plain(difference.invoice) if difference.invoice else "suspense"
+    return f"✗ {invoice}: {difference.column}{of} is {live}, its events come to {rebuilt}"
 
 
 def value_json(value: Value) -> object:

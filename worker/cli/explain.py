@@ -13,9 +13,10 @@ from rich.padding import Padding
 from rich.text import Text
 
 from domain.dossier import Subject, SubjectKind
+from worker.cli.refusals import RefusedError
 from worker.clock import utc_now
 from worker.compose.database import open_dossiers
-from worker.explain import CHECKS_MAX, NAME_MAX_CHARS, Story, explain
+from worker.explain import CHECKS_MAX, NAME_MAX_CHARS, DamagedLedgerError, Story, explain
 from worker.settings import CommonSettings, DatabaseSettings, HistorySettings, load
 from worker.story_json import story_json
 from worker.story_text import Line, balance_text, lines
@@ -56,7 +57,14 @@ def explain_command(
         )
     common, history = load(CommonSettings), load(HistorySettings)
     with open_dossiers(load(DatabaseSettings)) as dossiers:
-        story = explain(dossiers, name, checks_max=checks, clock=utc_now)
+        try:
+            story = explain(dossiers, name, checks_max=checks, clock=utc_now)
+        except DamagedLedgerError as error:
+            raise RefusedError(
+                "DAMAGED_LEDGER",
+                f"the story of {name} cannot be told: {error}. `tootsoo verify` names what is wrong, `tootsoo replay` "
+                "rebuilds balances from events",
+            ) from error
     if story is None:
         typer.echo(f"tootsoo: no invoice, payment or QR is called {name}", err=True)
         raise typer.Exit(1)

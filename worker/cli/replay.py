@@ -17,6 +17,7 @@ from worker.cli.differences import (
     progress,
 )
 from worker.compose.database import compose_replay
+from worker.explain import NAME_MAX_CHARS
 from worker.replay import Replayed, UnknownInvoiceIdError
 from worker.settings import DatabaseSettings, load
 
@@ -42,12 +43,18 @@ def replay(
 
     Example: tootsoo replay --dry-run
     """
-    with compose_replay(load(DatabaseSettings)) as run, database_told(), progress("Comparing") as bar:
+    if invoice is not None and not (0 < len(invoice) <= NAME_MAX_CHARS and invoice.isprintable()):
+        raise typer.BadParameter(f"should be 1 to {NAME_MAX_CHARS} printable characters", param_hint="--invoice")
+    array, lines = JsonArray("difference"), Lines()
+    with (
+        compose_replay(load(DatabaseSettings)) as run,
+        database_told(),
+        array.closed_on_error(),
+        progress("Comparing") as bar,
+    ):
 
         def tell(done: int, total: int) -> None:
             bar.update(bar.task_ids[0], description="Writing", completed=done, total=total)
-
-        array, lines = JsonArray("difference"), Lines()
 
         def show(difference: Difference) -> None:
             if as_json:

@@ -131,7 +131,7 @@ def _verify_all(published: PublishedHead | None, *, as_json: bool) -> None:
 
     for problem in seals.problems if seals else ():
         show(problem)
-    with compose_verify(database) as run, database_told(), progress("Comparing") as bar:
+    with compose_verify(database) as run, database_told(), array.closed_on_error(), progress("Comparing") as bar:
         report: LedgerReport = run(show=show, tell=lambda step: bar.update(bar.task_ids[0], description=step))
     found = report.differences + (seals.problems_found if seals else 0)
     if as_json:

@@ -29,10 +29,15 @@ found AS (
         AND (g.id IS NULL OR g.gateway <> e.gateway OR (e.kind = 'received' AND g.invoice_id <> e.invoice_id))
     UNION ALL
     SELECT 'reference', e.invoice_id, e.gateway || ':' || e.payment_id, NULL, NULL, NULL, NULL,
-        'the event at position ' || e.position || ' is in ' || e.currency || ', its invoice in ' || b.currency
+        'the event at position ' || e.position || ' is in ' || e.currency || ', its invoice in ' || a.currency
     FROM payment_event AS e
-    JOIN invoice_balance AS b ON b.invoice_id = e.invoice_id
-    WHERE e.currency <> b.currency
+    JOIN (
+        SELECT DISTINCT ON (invoice_id) invoice_id, currency
+        FROM invoice_change
+        WHERE kind = 'amount'
+        ORDER BY invoice_id, position DESC
+    ) AS a ON a.invoice_id = e.invoice_id
+    WHERE e.currency <> a.currency
     UNION ALL
     SELECT 'reference', i.id, NULL, NULL, NULL, NULL, NULL, 'the invoice asks for no amount'
     FROM invoice AS i

@@ -213,7 +213,8 @@ WITH made AS (
 )
 SELECT u.number
 FROM made
-JOIN unlike_payment AS u USING (gateway, payment_id);
+JOIN unlike_payment AS u USING (gateway, payment_id)
+WHERE u.number = ANY (:numbers::integer[]); -- of the page, not each made one among all
 
 -- name: make_suspense(number)!
 -- Make a suspense balance that is missing. Whoever adds to it meanwhile waits for this transaction.

@@ -228,6 +228,18 @@ def test_nothing_is_appended_to_a_payment_whose_row_is_missing_until_replay_made
     assert run(pool, dry_run=True)[0].right
 
 
+def test_payments_that_are_all_missing_are_made_in_time(database_url: str, pool: Pool) -> None:
+    fill(database_url, 20_000)
+    with superuser(database_url) as connection:
+        connection.execute("SET session_replication_role TO replica")
+        connection.execute("DELETE FROM payment")
+
+    replayed, _ = run(pool)
+
+    assert replayed.changed == 20_000
+    assert run(pool, dry_run=True)[0].right
+
+
 # --- Transactions that stay open --------------------------------------------------------------------------------------
 
 
