@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from copy import deepcopy
 from datetime import UTC
 from decimal import Decimal
 from typing import Any
@@ -33,7 +34,9 @@ VALUE: st.SearchStrategy[Any] = (
     | st.integers()
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(st.characters(codec="utf-8"), max_size=20)
-    | st.sampled_from(["", "0", "-1", "1e99", "NaN", "100.005", "1,500", "PAID", "VOIDED", [], {}, [[]], [None]])
+    | st.sampled_from(["", "0", "-1", "1e99", "NaN", "100.005", "1,500", "PAID", "VOIDED", [], {}, [[]], [None]]).map(
+        deepcopy
+    )
     | st.dictionaries(st.text(max_size=5), st.integers(), max_size=2)
 )
 
