@@ -317,7 +317,7 @@ MISSING = {
     "REDIS_URL": "it should be redis://host:6379/0. For embedded servers run: tootsoo up",
     "PUBLIC_URL": "it should be the https:// address at which the internet reaches the web process",
     "WEBHOOK_SECRET": "it should be at least 32 random characters",
-    "SEAL_SECRET": "it should be what the scheduler seals with, at least 32 random characters",
+    "SEAL_SECRET": "it should be what workers seal with, at least 32 random characters",
     "QPAY_BASE_URL": "it should be https://merchant.qpay.mn, or https://merchant-sandbox.qpay.mn",
     "QPAY_USERNAME": "it should be the client id that QPay gave you",
     "QPAY_PASSWORD": "it should be the client secret that QPay gave you",

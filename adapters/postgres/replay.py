@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import psycopg
 
@@ -36,7 +36,6 @@ class Written:
     """Rows that somebody else kept locked all the time: trying again helps."""
     unwritable: int = 0
     """Rows whose events come to what no row can hold, such as more refunded than received."""
-    _done: int = field(default=0, repr=False)
 
 
 @contextmanager
@@ -86,6 +85,7 @@ class _Writing:
     def __init__(self, comparison: Comparison, tell: Tell) -> None:
         self._connection = comparison.connection
         self._unlike = comparison.unlike
+        self._looked_at = 0
         self._tell = tell
         self.written = Written()
 
@@ -133,8 +133,8 @@ class _Writing:
             self._progress(1)
 
     def _progress(self, rows: int) -> None:
-        self.written._done += rows  # noqa: SLF001 - its own
-        self._tell(self.written._done, self._unlike.rows)  # noqa: SLF001 - its own
+        self._looked_at += rows
+        self._tell(self._looked_at, self._unlike.rows)
 
 
 @dataclass(frozen=True, slots=True)

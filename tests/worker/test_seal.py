@@ -1,4 +1,4 @@
-"""The scheduler seals what was committed, behind nobody's back, and a command tells what was changed since."""
+"""The job seals what was committed, behind nobody's back, and a command tells what was changed since."""
 
 import json
 import subprocess
