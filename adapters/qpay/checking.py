@@ -2,7 +2,7 @@
 
 import structlog
 
-from adapters.qpay.http import Request
+from adapters.calls.http import Request
 from adapters.qpay.paging import Paging, distinct, name_of
 from adapters.qpay.session import Calls
 from adapters.qpay.wire import PageBody, read_body

@@ -8,9 +8,9 @@ from urllib.parse import quote
 from moneyed import Money
 from pydantic import ValidationError
 
-from adapters.qpay.errors import visible
-from adapters.qpay.http import Request
-from adapters.qpay.json_body import as_storable, storable_text
+from adapters.calls.answers import visible
+from adapters.calls.http import Request
+from adapters.calls.json_body import as_storable, storable_text
 from adapters.qpay.wire import InvoiceDetailBody, NumberBody, read_any, read_shape
 from domain.gateway import GatewayUnreadableError
 from domain.money import MNT, money

@@ -6,12 +6,10 @@ from datetime import datetime
 from types import TracebackType
 from typing import Self
 
-from redis.asyncio.connection import parse_url
-
+from adapters.calls.http import CallObserver, Request, unobserved
 from adapters.qpay.checking import read_rows
 from adapters.qpay.config import Limits, QPayConfig
 from adapters.qpay.details import QPayInvoice, invoice_request, payment_request, read_invoice
-from adapters.qpay.http import CallObserver, Request, unobserved
 from adapters.qpay.issuing import issue_body, read_issued
 from adapters.qpay.listing import Listing, require_window
 from adapters.qpay.rows import read_found, read_row
@@ -57,10 +55,6 @@ class QPayGateway:
         observe: CallObserver = unobserved,
         on_credentials_used_elsewhere: Callable[[], object] | None = None,
     ) -> None:
-        try:
-            parse_url(redis_url)
-        except ValueError:
-            raise ValueError("redis_url must be a redis://, rediss:// or unix:// address") from None
         self._config = config
         self._limits = limits or Limits()
         self._session = Session(

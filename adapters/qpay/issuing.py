@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 from moneyed import Money
 
+from adapters.calls.json_body import storable_text
 from adapters.qpay.config import QPayConfig
-from adapters.qpay.json_body import storable_text
 from adapters.qpay.wire import InvoiceBody
 from domain.gateway import BankLink, InvoiceToIssue, IssuedInvoice
 from domain.money import MNT, is_whole_units

@@ -4,7 +4,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from adapters.qpay.shared import Shared
+from adapters.calls.shared import Shared
 from domain.gateway import GatewayHeldBackError
 
 WIDE = timedelta(days=1)

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
+from adapters.calls.http import Request
 from adapters.qpay.config import PAGE_ROWS, Limits, QPayConfig
-from adapters.qpay.http import Request
 from adapters.qpay.list_zone import CANDIDATES, PROBE, ListZone, Zone
 from adapters.qpay.paging import Paging
 from adapters.qpay.rows import read_found

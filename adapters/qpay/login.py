@@ -3,9 +3,10 @@
 import base64
 from dataclasses import dataclass, field
 
+from adapters.calls.answers import UNAUTHORISED, is_success
+from adapters.calls.http import Http, Request, Spending
 from adapters.qpay.config import Limits, QPayConfig
-from adapters.qpay.errors import UNAUTHORISED, error_from, is_success
-from adapters.qpay.http import Http, Request, Spending
+from adapters.qpay.errors import error_from
 from adapters.qpay.wire import TokenBody, read_body
 from domain.gateway import GatewayUnauthorisedError
 
@@ -56,17 +57,21 @@ class Login:
         """Log in; the tokens that the merchant had are dead from then on (observed in production)."""
         password = self._config.password.get_secret_value()
         basic = base64.b64encode(f"{self._config.username}:{password}".encode()).decode()
-        return await self._ask("auth/token", authorization=f"Basic {basic}", secret=password, now_s=now_s)
+        return await self._ask("auth/token", authorization=f"Basic {basic}", secrets=(basic, password), now_s=now_s)
 
     async def with_refresh_token(self, refresh: str, *, now_s: float) -> Tokens:
         """Trade a refresh token for a full new pair; the one that it came with is taken for dead from then on."""
-        return await self._ask("auth/refresh", authorization=f"Bearer {refresh}", secret=refresh, now_s=now_s)
+        return await self._ask("auth/refresh", authorization=f"Bearer {refresh}", secrets=(refresh,), now_s=now_s)
 
-    async def _ask(self, endpoint: str, *, authorization: str, secret: str, now_s: float) -> Tokens:
-        request = Request(endpoint=f"POST {endpoint}", method="POST", path=f"/{endpoint}", secrets=(secret,))
-        answer = await self._http.exchange(
-            request, authorization=authorization, spending=Spending(bytes_left=self._limits.body_max_bytes)
+    async def _ask(self, endpoint: str, *, authorization: str, secrets: tuple[str, ...], now_s: float) -> Tokens:
+        request = Request(
+            endpoint=f"POST {endpoint}",
+            method="POST",
+            path=f"/{endpoint}",
+            headers={"Authorization": authorization},
+            secrets=(authorization, *secrets),
         )
+        answer = await self._http.exchange(request, spending=Spending(bytes_left=self._limits.body_max_bytes))
         if answer.status in {UNAUTHORISED, FORBIDDEN}:
             raise GatewayUnauthorisedError(error_from(answer).message)
         if not is_success(answer.status):

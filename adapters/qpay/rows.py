@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 from moneyed import Money
 from pydantic import ValidationError
 
-from adapters.qpay.errors import visible
-from adapters.qpay.json_body import as_storable
-from adapters.qpay.wire import QR_TEXT_MAX_CHARS, IdentityBody, NumberBody, PlaceBody, RowBody, faults
+from adapters.calls.answers import visible
+from adapters.calls.json_body import as_storable
+from adapters.calls.shapes import QR_TEXT_MAX_CHARS, faults
+from adapters.qpay.wire import IdentityBody, NumberBody, PlaceBody, RowBody
 from domain.gateway import FoundPayment, PaymentRow, RowStatus, UnreadableRow
 from domain.money import money
 

@@ -1,28 +1,20 @@
-"""The event loop of one gateway object, with its connections: where blocking calls become bounded asynchronous ones."""
+"""Authorised calls: QPay's shared token on each, replaced once when it is refused, and news of who else logs in."""
 
-import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import ExitStack, asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
-import anyio
 import structlog
-from anyio.from_thread import BlockingPortal, start_blocking_portal
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
-from adapters.qpay.breaker import Breaker
+from adapters.calls.answers import UNAUTHORISED, Answer, is_success
+from adapters.calls.http import CallObserver, Request, unobserved
+from adapters.calls.line import Calls as PlainCalls
+from adapters.calls.line import Connections, Line
 from adapters.qpay.config import Limits, QPayConfig
-from adapters.qpay.errors import UNAUTHORISED, Answer, error_from, is_success
-from adapters.qpay.http import CallObserver, Http, Request, Spending, open_client, unobserved
+from adapters.qpay.errors import error_from
 from adapters.qpay.list_zone import ListZone
 from adapters.qpay.login import Login
-from adapters.qpay.pace import Pace
-from adapters.qpay.shared import Shared
 from adapters.qpay.token import SharedToken, Token
-from domain.gateway import GatewayBusyError, GatewayOutcomeUnknownError
 
 T = TypeVar("T")
 
@@ -38,23 +30,11 @@ class _News:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Running:
-    """What lives on the event loop."""
-
-    portal: BlockingPortal
-    http: Http
-    token: SharedToken
-    breaker: Breaker
-    list_zone: ListZone
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Calls:
     """The authorised calls of one public call, which share one deadline and one allowance of bytes."""
 
-    http: Http
+    plain: PlainCalls
     token: SharedToken
-    spending: Spending
     news: _News
 
     async def call(self, request: Request) -> Answer:
@@ -78,14 +58,20 @@ class Calls:
         return answer
 
     async def _exchange(self, request: Request, token: Token) -> Answer:
-        return await self.http.exchange(request, authorization=f"Bearer {token.value}", spending=self.spending)
+        return await self.plain.exchange(authorised(request, scheme="Bearer", credentials=token.value))
+
+
+def authorised(request: Request, *, scheme: str, credentials: str) -> Request:
+    """Return the request with its Authorization header, which is a secret."""
+    value = f"{scheme} {credentials}"
+    return replace(request, headers={"Authorization": value}, secrets=(value, credentials, *request.secrets))
 
 
 class Session:
-    """One background thread with one event loop, started by the first call; connections are kept between calls.
+    """The line to QPay, with the token that all processes of a merchant share.
 
-    Made for many threads at once. `close` after the last call has returned. `on_displaced` is called, in the thread of
-    a call and after it, when it is plain that somebody else logs in with our credentials.
+    `on_displaced` is called, in the thread of a call and after it, when it is plain that somebody else logs in with
+    our credentials.
     """
 
     def __init__(
@@ -99,50 +85,35 @@ class Session:
         observe: CallObserver = unobserved,
     ) -> None:
         self._config = config
-        self._redis_url = redis_url
         self._limits = limits
         self._now = now
-        self._observe = observe
         self._on_displaced = on_displaced
-        self._lock = threading.Lock()
-        self._stack = ExitStack()
-        self._running: _Running | None = None
-        self._closed = False
+        self._line = Line(config.counterpart, redis_url=redis_url, limits=limits, now=now, observe=observe)
 
     def run(self, work: Callable[[Calls], Awaitable[T]], *, timeout_s: float) -> T:
-        """Run `work` and block until it is done, at most `timeout_s` and two answers of Redis in all.
+        """Run `work` and block until it is done; bounds and errors as in `Line.run`."""
+        news = _News()
 
-        Raises:
-            GatewayHeldBackError: the breaker is open, or Redis does not answer.
-            GatewayOutcomeUnknownError: time ran out while a request was unanswered.
-            GatewayBusyError: time ran out before any was sent.
-            RuntimeError: the session is closed.
+        async def authorised_work(plain: PlainCalls) -> T:
+            return await work(Calls(plain=plain, token=self._token(plain.connections), news=news))
 
-        """
-        running = self._started()
-        calls = Calls(
-            http=running.http,
-            token=running.token,
-            spending=Spending(bytes_left=self._limits.body_max_bytes),
-            news=_News(),
-        )
         try:
-            return running.portal.call(_guarded, work, calls, running.breaker, timeout_s)
+            return self._line.run(authorised_work, timeout_s=timeout_s)
         finally:
-            if calls.news.displaced:
+            if news.displaced:
                 self._tell_displaced()
 
     def consult(self, ask: Callable[[ListZone], Awaitable[T]]) -> T:
-        """Run what asks Redis alone, and block until it is done: the breaker is for calls to QPay."""
-        running = self._started()
-        return running.portal.call(ask, running.list_zone)
+        """Run what asks Redis alone, and block until it is done."""
+        return self._line.consult(lambda connections: ask(ListZone(connections.shared)))
 
     def close(self) -> None:
         """Close the connections and end the thread. Idempotent."""
-        with self._lock:
-            self._closed = True
-            self._running = None
-            self._stack.close()
+        self._line.close()
+
+    def _token(self, connections: Connections) -> SharedToken:
+        login = Login(connections.http, config=self._config, limits=self._limits)
+        return SharedToken(connections.shared, login=login, limits=self._limits, now=self._now)
 
     def _tell_displaced(self) -> None:
         log.warning("qpay.credentials_used_elsewhere")
@@ -152,63 +123,3 @@ class Session:
             self._on_displaced()
         except Exception:
             log.exception("qpay.not_told", consequence="the next time that it is noticed it is told again")
-
-    def _started(self) -> _Running:
-        with self._lock:
-            if self._closed:
-                raise RuntimeError("the QPay gateway is closed")
-            if self._running is None:
-                with ExitStack() as stack:
-                    portal = stack.enter_context(start_blocking_portal("asyncio", name="qpay"))
-                    self._running = stack.enter_context(portal.wrap_async_context_manager(self._connections(portal)))
-                    self._stack = stack.pop_all()
-            return self._running
-
-    @asynccontextmanager
-    async def _connections(self, portal: BlockingPortal) -> AsyncIterator[_Running]:
-        async with open_client(self._limits) as client, self._redis() as redis:
-            shared = Shared(redis, config=self._config)
-            pace = Pace(shared, limits=self._limits)
-            http = Http(client, config=self._config, pace=pace, now=self._now, observe=self._observe)
-            login = Login(http, config=self._config, limits=self._limits)
-            yield _Running(
-                portal=portal,
-                http=http,
-                token=SharedToken(shared, login=login, limits=self._limits, now=self._now),
-                breaker=Breaker(shared, limits=self._limits),
-                list_zone=ListZone(shared),
-            )
-
-    def _redis(self) -> Redis:
-        return Redis.from_url(
-            self._redis_url,
-            decode_responses=True,
-            socket_timeout=self._limits.redis_timeout_s,
-            socket_connect_timeout=self._limits.redis_timeout_s,
-            # A claim whose answer was lost must not be repeated: it would wait for itself.
-            retry=Retry(NoBackoff(), 0),
-        )
-
-
-async def _guarded(work: Callable[[Calls], Awaitable[T]], calls: Calls, breaker: Breaker, timeout_s: float) -> T:
-    deadline_s = anyio.current_time() + timeout_s
-    admission = await breaker.admit()
-    try:
-        result = await _bounded(work, calls, timeout_s=timeout_s, deadline_s=deadline_s)
-    except BaseException as error:
-        await breaker.note(admission, error)
-        raise
-    await breaker.note(admission, None)
-    return result
-
-
-async def _bounded(work: Callable[[Calls], Awaitable[T]], calls: Calls, *, timeout_s: float, deadline_s: float) -> T:
-    try:
-        with anyio.fail_after(deadline_s - anyio.current_time()):
-            return await work(calls)
-    except TimeoutError:
-        in_doubt = calls.spending.in_doubt
-    log.warning("qpay.timed_out", timeout_s=timeout_s, in_doubt=in_doubt)
-    if in_doubt:
-        raise GatewayOutcomeUnknownError(f"QPay did not answer within {timeout_s:g} s")
-    raise GatewayBusyError(f"no call to QPay could be sent within {timeout_s:g} s")

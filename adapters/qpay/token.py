@@ -8,9 +8,9 @@ from uuid import uuid4
 import anyio
 import structlog
 
+from adapters.calls.shared import Shared
 from adapters.qpay.config import Limits
 from adapters.qpay.login import Login, Tokens
-from adapters.qpay.shared import Shared
 from domain.gateway import (
     GatewayBusyError,
     GatewayError,

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Literal
 
+from adapters.calls.answers import Answer, visible
+from adapters.calls.http import Request
 from adapters.qpay.details import path_part
-from adapters.qpay.errors import Answer, visible
-from adapters.qpay.http import Request
 from adapters.qpay.wire import read_any
 from domain.gateway import GatewayUnreadableError
 

@@ -1,28 +1,15 @@
 """The shapes of QPay's bodies, as far as we read them; what they do not name is passed over."""
 
 import re
-from decimal import Decimal
-from typing import Annotated, TypeVar
+from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field
 
-from adapters.qpay.errors import visible
-from adapters.qpay.json_body import read_json
-from domain.gateway import GatewayUnreadableError
+from adapters.calls import shapes
+from adapters.calls.shapes import Amount, Body, BodyT, Identity, QrText
 
-ID_MAX_CHARS = 100
-QR_TEXT_MAX_CHARS = 4_296
-"""Counts what the largest QR code holds (ISO/IEC 18004, version 40-L, alphanumeric)."""
 TOKEN_MAX_CHARS = 8_000
 """Counts what servers take as one header."""
-AMOUNT_MAX_DIGITS = 20
-"""Counts all digits of an amount, those that say nothing included: far from where Decimal starts to round."""
-
-
-def _printable(text: str) -> str:
-    if not text.isprintable() or not text.strip():
-        raise ValueError("empty, or with characters that cannot be printed")
-    return text
 
 
 def _header_safe(text: str) -> str:
@@ -37,51 +24,11 @@ def _header_safe_or_none(value: object) -> object:
     return value if re.fullmatch(r"[\x21-\x7e]+", value) else None
 
 
-def _id_text(value: object) -> object:
-    """Take a bare number as the id that it is; `read_json` makes long ones Decimal, and 1e5 is no id."""
-    match value:
-        case bool():
-            return value
-        case int():
-            return str(value)
-        case Decimal() if value.as_tuple().exponent == 0:
-            return str(value)
-        case _:
-            return value
-
-
-def _plain_number(value: object) -> Decimal:
-    """Read money as the wire has it, string or number; the message never repeats the value."""
-    match value:
-        case bool():
-            raise ValueError("not a number")
-        case int() | Decimal():
-            number = Decimal(value)
-        case str() if re.fullmatch(rf"[+-]?[0-9]{{1,{AMOUNT_MAX_DIGITS}}}(\.[0-9]{{1,{AMOUNT_MAX_DIGITS}}})?", value):
-            number = Decimal(value)
-        case _:
-            raise ValueError("not a number")
-    _, digits, exponent = number.as_tuple()
-    if not isinstance(exponent, int) or len(digits) > AMOUNT_MAX_DIGITS or abs(exponent) > AMOUNT_MAX_DIGITS:
-        raise ValueError("not a number of a size that money has")
-    return number
-
-
 def _count(value: object) -> object:
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
-Identity = Annotated[
-    str, BeforeValidator(_id_text), Field(min_length=1, max_length=ID_MAX_CHARS), AfterValidator(_printable)
-]
-Amount = Annotated[Decimal, BeforeValidator(_plain_number)]
-
-
-class _Body(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
-
-
-class TokenBody(_Body):
+class TokenBody(Body):
     """The answer of `auth/token` and `auth/refresh`. `expires_in` is an absolute UNIX time, whatever its name says."""
 
     access_token: Annotated[str, Field(max_length=TOKEN_MAX_CHARS, repr=False), AfterValidator(_header_safe)]
@@ -90,17 +37,17 @@ class TokenBody(_Body):
     """None where there is none that a header can carry: then it is logged in again."""
 
 
-class InvoiceBody(_Body):
+class InvoiceBody(Body):
     """The answer of `POST invoice`. Without an id and a QR it is no invoice; everything else may be missing."""
 
     invoice_id: Identity
-    qr_text: Annotated[str, Field(max_length=QR_TEXT_MAX_CHARS), AfterValidator(_printable)]
+    qr_text: QrText
     qr_image: object = None
     short_url: object = Field(default=None, alias="qPay_shortUrl")
     urls: object = None
 
 
-class PageBody(_Body):
+class PageBody(Body):
     """One page of `payment/check` or `payment/list`. `paid_amount` is absent when nothing is paid, and never needed."""
 
     count: Annotated[int | None, BeforeValidator(_count)] = None
@@ -108,7 +55,7 @@ class PageBody(_Body):
     rows: list[object]
 
 
-class RowBody(_Body):
+class RowBody(Body):
     """One payment, as `payment/check` in today's shape and the older one, `payment/list` and `GET payment` have it."""
 
     payment_id: Identity
@@ -121,7 +68,7 @@ class RowBody(_Body):
     card_transactions: object = None
 
 
-class PlaceBody(_Body):
+class PlaceBody(Body):
     """What `payment/list` and `GET payment` may tell of where a payment was made; each may be missing or strange."""
 
     object_type: object = None
@@ -129,7 +76,7 @@ class PlaceBody(_Body):
     qr_code: object = None
 
 
-class InvoiceDetailBody(_Body):
+class InvoiceDetailBody(Body):
     """The answer of `GET invoice`. `expiry_date` is not read: without an expiry it is the time of creation."""
 
     invoice_id: Identity
@@ -140,19 +87,16 @@ class InvoiceDetailBody(_Body):
     enable_expiry: object = None
 
 
-class NumberBody(_Body):
+class NumberBody(Body):
     """An amount, alone, because one that cannot be read does not stop what it stands in."""
 
     amount: Amount
 
 
-class IdentityBody(_Body):
+class IdentityBody(Body):
     """An id, alone, likewise."""
 
     identity: Identity
-
-
-BodyT = TypeVar("BodyT", bound=BaseModel)
 
 
 def read_body(shape: type[BodyT], body: bytes) -> BodyT:
@@ -166,30 +110,10 @@ def read_body(shape: type[BodyT], body: bytes) -> BodyT:
 
 
 def read_any(body: bytes) -> object:
-    """Read a successful answer's body as whatever JSON it is.
-
-    Raises:
-        GatewayUnreadableError: not JSON.
-
-    """
-    try:
-        return read_json(body)
-    except ValueError:
-        raise GatewayUnreadableError("QPay's answer is not JSON") from None
+    """Read a successful answer's body as whatever JSON it is; errors as in `shapes.read_any`."""
+    return shapes.read_any(body, title="QPay")
 
 
 def read_shape(shape: type[BodyT], value: object) -> BodyT:
     """Take an already read JSON value as `shape`; errors as in `read_body`."""
-    try:
-        return shape.model_validate(value)
-    except ValidationError as error:
-        reason = faults(error)
-    raise GatewayUnreadableError(visible(f"QPay's answer has another shape: {reason}"))
-
-
-def faults(error: ValidationError) -> str:
-    """Name what is wrong, field by field, without the values."""
-    each = error.errors(include_url=False, include_input=False, include_context=False)
-    return "; ".join(
-        f"{'.'.join(map(str, fault['loc'])) or 'body'}: {fault['msg'].removeprefix('Value error, ')}" for fault in each
-    )
+    return shapes.read_shape(shape, value, title="QPay")

@@ -92,7 +92,7 @@ def _assert_one_payments_way_carries_the_same_ids(logs: dict[str, str]) -> None:
 
     told = {line["event"] for line in way}
     assert {
-        "qpay.call",
+        "gateway.call",
         "pay_link.issued",
         "callback.taken",
         "check.started",

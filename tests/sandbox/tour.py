@@ -12,10 +12,10 @@ from uuid import uuid4
 import pytest
 from moneyed import Money
 
+from adapters.calls.answers import Answer
+from adapters.calls.http import Http, Request, Spending
 from adapters.qpay.details import InvoiceStatus
-from adapters.qpay.errors import Answer
 from adapters.qpay.gateway import QPayGateway
-from adapters.qpay.http import Http, Request, Spending
 from domain.gateway import CancelOutcome, InvoiceToIssue
 
 RECORDED = Path(__file__).parents[1] / "adapters" / "qpay" / "fixtures"
@@ -40,8 +40,8 @@ class Seen:
         """Keep what comes; nothing is changed on its way."""
         exchange = Http.exchange
 
-        async def kept(http: Http, request: Request, *, authorization: str, spending: Spending) -> Answer:
-            answer = await exchange(http, request, authorization=authorization, spending=spending)
+        async def kept(http: Http, request: Request, *, spending: Spending) -> Answer:
+            answer = await exchange(http, request, spending=spending)
             if answer.status == 200:
                 self.bodies.setdefault(request.endpoint, json.loads(answer.body))
             return answer

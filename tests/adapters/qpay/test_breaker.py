@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 import redis
 
-from adapters.qpay.breaker import PROBING_WAIT_S
+from adapters.calls.breaker import PROBING_WAIT_S
 from adapters.qpay.config import Limits
 from adapters.qpay.gateway import QPayGateway
 from domain.gateway import (

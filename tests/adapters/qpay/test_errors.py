@@ -7,7 +7,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from adapters.qpay.errors import read_retry_after
+from adapters.calls.answers import read_retry_after
 from adapters.qpay.gateway import QPayGateway
 from domain.gateway import (
     GatewayBusyError,

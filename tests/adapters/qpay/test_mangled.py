@@ -13,8 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from adapters.calls.answers import Answer
 from adapters.qpay.details import read_invoice
-from adapters.qpay.errors import Answer, error_from
+from adapters.qpay.errors import error_from
 from adapters.qpay.issuing import read_issued
 from adapters.qpay.rows import read_found, read_row
 from adapters.qpay.wire import InvoiceBody, PageBody, TokenBody, read_any, read_body

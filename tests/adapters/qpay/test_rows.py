@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from moneyed import Money
 
-from adapters.qpay.json_body import as_storable, read_json
+from adapters.calls.json_body import as_storable, read_json
 from adapters.qpay.rows import read_row
 from domain.gateway import PaymentRow, RowStatus, UnreadableRow
 from domain.money import minor_units

@@ -86,12 +86,12 @@ def test_success_is_logged_without_a_secret(
         gateway.check("i-1")
 
     assert [(each["event"], each.get("endpoint"), each.get("status")) for each in logged] == [
-        ("qpay.call", "POST auth/token", 200),
+        ("gateway.call", "POST auth/token", 200),
         ("qpay.logged_in", None, None),
-        ("qpay.call", "POST invoice", 200),
-        ("qpay.call", "POST payment/check", 200),
+        ("gateway.call", "POST invoice", 200),
+        ("gateway.call", "POST payment/check", 200),
     ]
-    assert all(each["duration_ms"] >= 0 for each in logged if each["event"] == "qpay.call")
+    assert all(each["duration_ms"] >= 0 for each in logged if each["event"] == "gateway.call")
     assert not [secret for secret in secrets if secret in str(logged)]
 
 

@@ -1,11 +1,11 @@
-"""How fast QPay may be asked: one limit for the requests of all processes, where the merchant has set one."""
+"""How fast a gateway may be asked: one limit for the requests of all processes, where the merchant has set one."""
 
 import math
 
 import anyio
 
-from adapters.qpay.config import PACE_WAIT_MAX_S, Limits
-from adapters.qpay.shared import Shared
+from adapters.calls.limits import PACE_WAIT_MAX_S, CallLimits
+from adapters.calls.shared import Shared
 from domain.gateway import GatewayHeldBackError
 
 # The generic cell rate algorithm, in microseconds of Redis's clock: the key holds when the next request is due if all
@@ -25,7 +25,7 @@ return {1, math.ceil(wait)}
 class Pace:
     """Gives each request its turn. Without a limit it costs nothing; with one, an exchange with Redis."""
 
-    def __init__(self, shared: Shared, *, limits: Limits) -> None:
+    def __init__(self, shared: Shared, *, limits: CallLimits) -> None:
         self._shared = shared
         self._calls_per_s = limits.calls_per_s
 
@@ -45,6 +45,6 @@ class Pace:
             _TURN, keys=[self._shared.key("pace")], args=[interval_us, max(0, 1_000_000 - interval_us), wait_max_us]
         )
         if not taken:
-            message = f"QPay is asked {self._calls_per_s:g} times a second already"
+            message = f"{self._shared.counterpart.title} is asked {self._calls_per_s:g} times a second already"
             raise GatewayHeldBackError(message, retry_after_s=wait_us / 1_000_000)
         await anyio.sleep(wait_us / 1_000_000)

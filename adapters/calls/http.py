@@ -2,15 +2,16 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import anyio
 import httpx
 import structlog
 
-from adapters.qpay.config import Limits, QPayConfig
-from adapters.qpay.errors import Answer, read_retry_after
-from adapters.qpay.pace import Pace
+from adapters.calls.answers import Answer, read_retry_after
+from adapters.calls.counterpart import Counterpart
+from adapters.calls.limits import CallLimits
+from adapters.calls.pace import Pace
 from domain.gateway import GatewayBusyError, GatewayError, GatewayOutcomeUnknownError, GatewayUnreadableError
 
 CONNECTIONS_MAX = 20
@@ -41,14 +42,15 @@ class Request:
     method: str
     path: str
     body: Mapping[str, object] | None = None
-    secrets: tuple[str, ...] = ()
-    """What in the body must not be seen in messages: the callback URL carries a token in its path."""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    """What is sent and must not be seen in messages: a token, or a callback URL that carries one in its path."""
 
 
-def open_client(limits: Limits) -> httpx.AsyncClient:
+def open_client(limits: CallLimits) -> httpx.AsyncClient:
     """Make the client whose connections all calls share; to be made and closed on one event loop.
 
-    TLS is verified. Redirects are not followed: QPay has none, and a password must not go where one points.
+    TLS is verified. Redirects are not followed: no gateway has any, and a password must not go where one points.
     The environment is not trusted (`trust_env`): a stray `HTTPS_PROXY` must not decide where a password goes and
     whose answer is evidence of money. httpx's own time limits bound a read, not a drip of bytes, so only the
     connect has one; the whole call is bounded by whoever runs it.
@@ -83,7 +85,7 @@ def unobserved(_endpoint: str, _status: int | str, _duration_s: float) -> None:
 
 
 class Http:
-    """Exchanges with one QPay, on one client, each when it is its turn at the `pace`.
+    """Exchanges with one gateway, on one client, each when it is its turn at the `pace`.
 
     `now` gives the UNIX time in seconds, for Retry-After dates.
     """
@@ -92,18 +94,19 @@ class Http:
         self,
         client: httpx.AsyncClient,
         *,
-        config: QPayConfig,
+        counterpart: Counterpart,
         pace: Pace,
         now: Callable[[], float],
         observe: CallObserver = unobserved,
     ) -> None:
         self._client = client
         self._pace = pace
-        self._api_url = config.api_url
+        self._counterpart = counterpart
+        self._title = counterpart.title
         self._now = now
         self._observe = observe
 
-    async def exchange(self, request: Request, *, authorization: str, spending: Spending) -> Answer:
+    async def exchange(self, request: Request, *, spending: Spending) -> Answer:
         """Send one request and read its whole answer, whatever its status. Bounded by the caller's deadline.
 
         Raises:
@@ -117,12 +120,13 @@ class Http:
         started_s = anyio.current_time()
         status: int | str = TIMED_OUT
         try:
-            answer = await self._send(request, authorization=authorization, spending=spending)
+            answer = await self._send(request, spending=spending)
         except (httpx.HTTPError, GatewayUnreadableError) as error:
-            failure = _failure(request, error, in_doubt=spending.in_doubt)
+            failure = _failure(self._counterpart, request, error, in_doubt=spending.in_doubt)
             status = _why_none(error, in_doubt=spending.in_doubt)
             log.warning(
-                "qpay.call_failed",
+                "gateway.call_failed",
+                gateway=self._counterpart.name,
                 endpoint=request.endpoint,
                 error=type(error).__name__,
                 in_doubt=spending.in_doubt,
@@ -130,49 +134,59 @@ class Http:
             )
         else:
             status = answer.status
-            log.info("qpay.call", endpoint=request.endpoint, status=answer.status, duration_ms=_since_ms(started_s))
+            log.info(
+                "gateway.call",
+                gateway=self._counterpart.name,
+                endpoint=request.endpoint,
+                status=answer.status,
+                duration_ms=_since_ms(started_s),
+            )
             return answer
         finally:
             self._observe(request.endpoint, status, anyio.current_time() - started_s)
         raise failure  # outside of the except, so that the request and its headers are not in the chain
 
-    async def _send(self, request: Request, *, authorization: str, spending: Spending) -> Answer:
+    async def _send(self, request: Request, *, spending: Spending) -> Answer:
         async def trace(event: str, _info: Mapping[str, object]) -> None:
             if event.endswith("send_request_headers.started"):
                 spending.in_doubt = True
 
         async with self._client.stream(
             request.method,
-            self._api_url + request.path,
+            self._counterpart.api_url + request.path,
             json=request.body,
-            headers={"Authorization": authorization},
+            headers=request.headers,
             extensions={"trace": trace},
         ) as response:
             if response.headers.get("Content-Encoding", "identity") != "identity":
-                raise GatewayUnreadableError(f"QPay's answer to {request.endpoint} is compressed, unasked")
+                raise GatewayUnreadableError(f"{self._title}'s answer to {request.endpoint} is compressed, unasked")
             body = bytearray()
             async with aclosing(response.aiter_raw()) as chunks:  # type: ignore[type-var]  # a generator, typed as iterator
                 async for chunk in chunks:
                     body += chunk
                     if len(body) > spending.bytes_left:
-                        raise GatewayUnreadableError(f"QPay's answer to {request.endpoint} is too large")
+                        raise GatewayUnreadableError(f"{self._title}'s answer to {request.endpoint} is too large")
         spending.in_doubt = False
         spending.bytes_left -= len(body)
         return Answer(
             status=response.status_code,
             body=bytes(body),
             retry_after_s=read_retry_after(response.headers.get("Retry-After"), now_s=self._now()),
-            secrets=(authorization, authorization.partition(" ")[2], *request.secrets),
+            secrets=request.secrets,
         )
 
 
-def _failure(request: Request, error: httpx.HTTPError | GatewayError, *, in_doubt: bool) -> GatewayError:
+def _failure(
+    counterpart: Counterpart, request: Request, error: httpx.HTTPError | GatewayError, *, in_doubt: bool
+) -> GatewayError:
     if isinstance(error, GatewayError):
         return error
     kind = type(error).__name__  # its text may carry addresses and headers
     if in_doubt:
-        return GatewayOutcomeUnknownError(f"the connection to QPay was lost during {request.endpoint} ({kind})")
-    return GatewayBusyError(f"QPay cannot be reached for {request.endpoint} ({kind})")
+        return GatewayOutcomeUnknownError(
+            f"the connection to {counterpart.title} was lost during {request.endpoint} ({kind})"
+        )
+    return GatewayBusyError(f"{counterpart.title} cannot be reached for {request.endpoint} ({kind})")
 
 
 def _why_none(error: Exception, *, in_doubt: bool) -> str:

@@ -8,21 +8,22 @@ from redis.asyncio import Redis
 from redis.commands.core import AsyncScript
 from redis.exceptions import RedisError
 
-from adapters.qpay.config import QPayConfig
+from adapters.calls.counterpart import Counterpart
 from domain.gateway import GatewayHeldBackError
 
 
 class Shared:
-    """Keys and scripts of one merchant at one QPay, told apart by base URL and user."""
+    """Keys and scripts of one merchant at one gateway, told apart by address and account."""
 
-    def __init__(self, redis: Redis, *, config: QPayConfig) -> None:
+    def __init__(self, redis: Redis, *, counterpart: Counterpart) -> None:
         self._redis = redis
-        self._merchant = hashlib.sha256(f"{config.api_url}\n{config.username}".encode()).hexdigest()[:32]
+        self.counterpart = counterpart
+        self._merchant = hashlib.sha256(f"{counterpart.api_url}\n{counterpart.account}".encode()).hexdigest()[:32]
         self._scripts: dict[str, AsyncScript] = {}
 
     def key(self, name: str) -> str:
-        """Return the key of this merchant for `name`; it tells neither address nor user."""
-        return f"tootsoo:qpay:{name}:{self._merchant}"
+        """Return the key of this merchant for `name`; it tells neither address nor account."""
+        return f"tootsoo:{self.counterpart.name}:{name}:{self._merchant}"
 
     async def run(self, script: str, *, keys: Sequence[str], args: Sequence[str | int] = ()) -> Any:
         """Run one Lua script, atomically.
@@ -37,4 +38,4 @@ class Shared:
             return await self._scripts[script](keys=keys, args=args)
         except (RedisError, OSError) as error:
             kind = type(error).__name__  # its text may carry the address
-        raise GatewayHeldBackError(f"Redis, which holds the QPay token, does not answer ({kind})")
+        raise GatewayHeldBackError(f"Redis, which all calls to {self.counterpart.title} need, does not answer ({kind})")

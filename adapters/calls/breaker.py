@@ -1,4 +1,4 @@
-"""The circuit breaker of one merchant's calls, shared by all processes: who may ask a QPay that does not answer."""
+"""The circuit breaker of one merchant's calls, shared by all processes: who may ask a gateway that does not answer."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -7,8 +7,8 @@ from uuid import uuid4
 
 import structlog
 
-from adapters.qpay.config import Limits
-from adapters.qpay.shared import Shared
+from adapters.calls.limits import CallLimits
+from adapters.calls.shared import Shared
 from domain.gateway import (
     GatewayBusyError,
     GatewayError,
@@ -85,17 +85,18 @@ class _Verdict(StrEnum):
 
 
 class Breaker:
-    """Lets calls through while QPay answers, and one at a time, ever more seldom, while it does not.
+    """Lets calls through while the gateway answers, and one at a time, ever more seldom, while it does not.
 
     After `breaker_failures` failures in a row, over all processes, nobody calls for `breaker_open_s`. Then exactly one
     call is the probe: when it is answered everybody calls again, when it fails the pause doubles. A refusal is an
-    answer. Redis forgetting everything costs `breaker_failures` calls. Without Redis nothing can be called at all, as
-    the token is there, so there is no breaker for that case.
+    answer. Redis forgetting everything costs `breaker_failures` calls. Without Redis nothing is called at all: that is
+    the breaker for that case.
     """
 
-    def __init__(self, shared: Shared, *, limits: Limits) -> None:
+    def __init__(self, shared: Shared, *, limits: CallLimits) -> None:
         self._shared = shared
         self._limits = limits
+        self._gateway = shared.counterpart
         self._keys = [shared.key(name) for name in ("open", "tripped", "probe", "failures")]
 
     async def admit(self) -> Admission:
@@ -109,9 +110,10 @@ class Breaker:
         probe_ms = _ms(self._limits.longest_call_s + PROBE_MARGIN_S)
         says, number = await self._shared.run(_ADMIT, keys=self._keys, args=[owner, probe_ms, _ms(PROBING_WAIT_S)])
         if says == "held":
-            raise GatewayHeldBackError("QPay does not answer, and is left alone for now", retry_after_s=number / 1000)
+            message = f"{self._gateway.title} does not answer, and is left alone for now"
+            raise GatewayHeldBackError(message, retry_after_s=number / 1000)
         if says == "probe":
-            log.info("qpay.probe")
+            log.info("gateway.probe", gateway=self._gateway.name)
             return Admission(probe=owner, failures=0)
         return Admission(probe=None, failures=number)
 
@@ -131,17 +133,22 @@ class Breaker:
         pause_ms = max(_ms(limits.breaker_open_s), self._asked_ms(error))
         args = [limits.breaker_failures, _ms(limits.breaker_window_s), pause_ms, self._kept_ms]
         if await self._shared.run(_FAILED, keys=self._keys, args=args):
-            log.error("qpay.breaker_opened", failures=limits.breaker_failures, pause_s=pause_ms / 1000)
+            log.error(
+                "gateway.breaker_opened",
+                gateway=self._gateway.name,
+                failures=limits.breaker_failures,
+                pause_s=pause_ms / 1000,
+            )
 
     async def _note_probe(self, owner: str, verdict: _Verdict, error: BaseException | None) -> None:
         if verdict is _Verdict.UP:
             if await self._shared.run(_PROBE_ANSWERED, keys=self._keys, args=[owner]):
-                log.info("qpay.breaker_closed")
+                log.info("gateway.breaker_closed", gateway=self._gateway.name)
         elif verdict is _Verdict.DOWN:
             limits = self._limits
             pauses = [_ms(limits.breaker_open_s), _ms(limits.breaker_open_max_s), self._asked_ms(error)]
             pause_ms = await self._shared.run(_PROBE_FAILED, keys=self._keys, args=[owner, *pauses, self._kept_ms])
-            log.warning("qpay.probe_failed", pause_s=pause_ms / 1000)
+            log.warning("gateway.probe_failed", gateway=self._gateway.name, pause_s=pause_ms / 1000)
         else:
             await self._shared.run(_LEAVE, keys=self._keys, args=[owner])
 

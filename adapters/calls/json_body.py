@@ -6,7 +6,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Never
 
 NESTING_MAX = 50
-"""Counts lists and objects within one another. QPay's rows have three; deeper ones only serve to exhaust a stack."""
+"""Counts lists and objects within one another. Gateways' rows have three; deeper ones only serve to exhaust a stack."""
 
 _INT_DIGITS_MAX = 18
 """Counts digits that any bigint holds, and any reader of JSON takes for an integer."""
