@@ -1,4 +1,4 @@
-"""The port to a payment gateway: what the worker asks of QPay, and what it may answer."""
+"""The port to a payment gateway: what the worker asks of one, and what it may answer."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -85,6 +85,18 @@ class InvoiceToIssue:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayInvoiceRef:
+    """Which gateway invoice is meant, by all that a gateway may want to know of it; each takes what it goes by."""
+
+    number: str
+    """Our number at the gateway."""
+    external_id: str
+    """The gateway's own id; our number again where it has none."""
+    amount: Money
+    """What the QR asks for: SocialPay signs and checks it with the number (facts of SocialPay, *Check*)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BankLink:
     """A deep link that opens one bank's application with the QR in it."""
 
@@ -99,7 +111,7 @@ class IssuedInvoice:
     """A gateway invoice as the gateway made it."""
 
     external_id: str
-    """The gateway's own id, by which it is checked and cancelled."""
+    """The gateway's own id; our number again where it `goes_by_number`."""
     qr_text: str
     qr_image: str | None
     """Base64 of a PNG, without a `data:` prefix; None when the gateway sent none."""
@@ -135,6 +147,15 @@ class PaymentRow:
     """UTC; None when the answer tells no time."""
     raw: Mapping[str, object]
     """The row as it came, ready for JSON."""
+    reference_key: str | None = None
+    """Under which key `raw` holds what else this payment is told apart by, such as an approval code, which others may
+    have as well. Another one for the same payment is a question for a person. None where there is no such thing."""
+
+    @property
+    def reference(self) -> str | None:
+        """What else the payment is told apart by; None where the row does not tell."""
+        told = None if self.reference_key is None else self.raw.get(self.reference_key)
+        return told if isinstance(told, str) and told else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,6 +211,9 @@ class Capabilities:
     """An amount to issue must have no fraction of its currency's unit (tögrög, not möngö)."""
     takes_expiry: bool
     """It is told `expires_at`; else a QR may be paid until it is cancelled."""
+    goes_by_number: bool
+    """It has no id of its own for an invoice and goes by our number, of 32 hex digits. So what was created without an
+    answer can be checked and cancelled all the same; else nobody can find it."""
 
 
 NOT_OFFERED = "NOT_OFFERED"
@@ -223,8 +247,9 @@ class PaymentGateway(Protocol):
         """Create a gateway invoice, in 10 s at most.
 
         Not atomic with anything of ours and not idempotent: after `GatewayOutcomeUnknownError` an invoice may exist
-        that nobody can look up, so it is never repeated (QPay accepts a repeated sender_invoice_no and has no look-up
-        by it: facts of QPay, *Invoice*). After any other error nothing was made.
+        that nobody has seen, so it is never repeated (QPay accepts a repeated sender_invoice_no and has no look-up
+        by it: facts of QPay, *Invoice*); one that the gateway knows by our number can be cancelled. After any other
+        error nothing was made.
 
         Raises:
             ValueError: before any call: the amount, its currency or the expiry is not of a kind that the gateway takes.
@@ -233,12 +258,17 @@ class PaymentGateway(Protocol):
         """
         ...
 
-    def check(self, external_id: str, /) -> CheckAnswer:
+    def check(self, invoice: GatewayInvoiceRef, /) -> CheckAnswer:
         """Ask for every payment on one gateway invoice, over all pages, in 8 s at most. The only evidence of money.
 
         Changes nothing at the gateway. All rows or an error, never a part of them; but pages are read one after the
         other, so rows that change meanwhile may be told as they were. An invoice that is not paid has no rows.
         QPay forbids asking again and again from a schedule (QPay v2 workbook, 2026-03): see `Capabilities`.
+
+        Raises:
+            ValueError: before any call: `invoice` can be no invoice's.
+            GatewayError: see the class.
+
         """
         ...
 
@@ -265,13 +295,13 @@ class PaymentGateway(Protocol):
         """
         ...
 
-    def cancel(self, external_id: str, /) -> CancelOutcome:
+    def cancel(self, invoice: GatewayInvoiceRef, /) -> CancelOutcome:
         """Make the QR unpayable, in 8 s at most. Idempotent: one that was cancelled before is `CANCELLED` again.
 
         After `GatewayOutcomeUnknownError` it may be repeated. One that money has arrived on is `PAID`, and stays.
 
         Raises:
-            ValueError: before any call: `external_id` can be no invoice's.
+            ValueError: before any call: `invoice` can be no invoice's.
             GatewayError: see the class.
 
         """

@@ -60,12 +60,11 @@ class CloseQr:
         closing = self._gateway_invoices.read(gateway_invoice_id)
         if closing.state is not GatewayInvoiceState.CLOSING:
             return
-        if closing.external_id is None:
-            raise LookupError(f"gateway invoice {gateway_invoice_id} is closing and was never open")
+        at_gateway = closing.at_gateway
         with structlog.contextvars.bound_contextvars(
             invoice=closing.invoice_id, gateway_invoice=str(gateway_invoice_id), gateway=closing.gateway
         ):
-            outcome = self._gateways[closing.gateway].cancel(closing.external_id)
+            outcome = self._gateways[closing.gateway].cancel(at_gateway)
             log.info("close.answered", outcome=outcome)
             # One last look: what was paid and never announced would be asked for again.
             self._settle_now(gateway_invoice_id)

@@ -97,7 +97,7 @@ class Settle:
             log.info("check.started", source=check.source, attempt=check.attempts)
             asked_at_s = time.monotonic()
             try:
-                answer = self._gateways[check.gateway].check(check.external_id)
+                answer = self._gateways[check.gateway].check(check.at_gateway)
             except (GatewayHeldBackError, GatewayUnauthorisedError) as error:
                 self._check_ended(check, error)
                 self._put_back(check, error, duration_ms=_ms_since(asked_at_s))

@@ -18,6 +18,8 @@ from domain.check_request import (
     RING_AGAIN_S,
     UNFAILED_WAIT_MAX_S,
 )
+from domain.gateway import GatewayInvoiceRef
+from domain.money import from_minor_units
 from domain.payment_event import Source
 
 _queries = load_queries("check_requests")
@@ -50,8 +52,7 @@ class ClaimedCheck:
     invoice_id: str
     gateway: str
     generation: int
-    external_id: str
-    currency: str
+    at_gateway: GatewayInvoiceRef
     source: Source
     lease_token: UUID
     claimed: int
@@ -62,6 +63,11 @@ class ClaimedCheck:
     """What is due, where the invoice is not void and no money ever came; None where there is more to know."""
     check_id: int
     """By which its outcome is written into the history."""
+
+    @property
+    def currency(self) -> str:
+        """The ISO 4217 code of what the QR asks for."""
+        return self.at_gateway.amount.currency.code
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,8 +149,11 @@ class CheckRequests:
             invoice_id=row["invoice_id"],
             gateway=row["gateway"],
             generation=row["generation"],
-            external_id=row["external_id"],
-            currency=row["currency"],
+            at_gateway=GatewayInvoiceRef(
+                number=row["number"],
+                external_id=row["external_id"],
+                amount=from_minor_units(row["amount_minor"], currency=row["currency"]),
+            ),
             source=Source(row["request_source"]),
             lease_token=lease_token,
             claimed=row["requested"],

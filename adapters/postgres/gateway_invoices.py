@@ -11,7 +11,7 @@ from moneyed import Money
 from adapters.postgres.connection import Connection, Pool, Row
 from adapters.postgres.invoices import lock_balance
 from adapters.postgres.queries import load_queries
-from domain.gateway import BankLink, IssuedInvoice
+from domain.gateway import BankLink, GatewayInvoiceRef, IssuedInvoice
 from domain.invoice import number_at_gateway
 from domain.money import from_minor_units, minor_units
 from domain.pay_link import (
@@ -80,6 +80,18 @@ class GatewayInvoice:
     expires_at: datetime
     failure_code: str | None
     last_error: str | None
+
+    @property
+    def at_gateway(self) -> GatewayInvoiceRef:
+        """Name it to its gateway.
+
+        Raises:
+            LookupError: the gateway has not answered the create, and has an id of its own for it.
+
+        """
+        if self.external_id is None:
+            raise LookupError(f"gateway invoice {self.id} was never open")
+        return GatewayInvoiceRef(number=self.number, external_id=self.external_id, amount=self.amount)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

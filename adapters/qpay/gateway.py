@@ -21,6 +21,7 @@ from domain.gateway import (
     Capabilities,
     CheckAnswer,
     FoundPayment,
+    GatewayInvoiceRef,
     GatewayRefusedError,
     InvoiceToIssue,
     IssuedInvoice,
@@ -90,6 +91,7 @@ class QPayGateway:
             refunds=True,
             whole_units=True,
             takes_expiry=self._config.enable_expiry,
+            goes_by_number=False,
         )
 
     def close(self) -> None:
@@ -114,14 +116,14 @@ class QPayGateway:
 
         return self._session.run(work, timeout_s=self._limits.issue_timeout_s)
 
-    def check(self, external_id: str, /) -> CheckAnswer:
+    def check(self, invoice: GatewayInvoiceRef, /) -> CheckAnswer:
         """Ask for every payment on one invoice, over all pages; at most `check_timeout_s` in all.
 
         Rows come in QPay's order and as often as QPay gives them. Errors as in the port.
         """
 
         async def work(calls: Calls) -> list[object]:
-            return await read_rows(calls, external_id, pages_max=self._limits.pages_max)
+            return await read_rows(calls, invoice.external_id, pages_max=self._limits.pages_max)
 
         rows = self._session.run(work, timeout_s=self._limits.check_timeout_s)
         return CheckAnswer(rows=tuple(map(read_row, rows)))
@@ -160,16 +162,16 @@ class QPayGateway:
 
         return self._session.run(work, timeout_s=self._limits.look_timeout_s)
 
-    def cancel(self, external_id: str, /) -> CancelOutcome:
+    def cancel(self, invoice: GatewayInvoiceRef, /) -> CancelOutcome:
         """Cancel an invoice at QPay; at most `cancel_timeout_s`. Idempotent. Errors as in the port.
 
         The status of `INVOICE_PAID` is unverified, so any refusal with that code counts.
 
         Raises:
-            ValueError: before any call: `external_id` cannot be a part of a path.
+            ValueError: before any call: its external id cannot be a part of a path.
 
         """
-        request = cancel_request(external_id)
+        request = cancel_request(invoice.external_id)
 
         async def work(calls: Calls) -> CancelOutcome:
             try:

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from adapters.postgres.check_requests import ClaimedCheck
 from adapters.postgres.recorded import About
-from domain.gateway import CheckAnswer, PaymentRow, RowStatus
+from domain.gateway import CheckAnswer, GatewayInvoiceRef, PaymentRow, RowStatus
 from domain.money import from_minor_units
 from domain.payment_event import GATEWAY_REF, Kind, OccurredAtSource, PaymentEvent, Source
 from domain.reconciler import CheckedInvoice
@@ -76,8 +76,11 @@ class Payment:
             invoice_id=self.qr.invoice_id,
             gateway="qpay",
             generation=1,
-            external_id=self.qr.external_id,
-            currency="MNT",
+            at_gateway=GatewayInvoiceRef(
+                number=self.qr.invoice_id,
+                external_id=self.qr.external_id,
+                amount=from_minor_units(self.qr.amount_minor, currency="MNT"),
+            ),
             source=Source.CALLBACK,
             lease_token=self.qr.lease_token,
             claimed=1,

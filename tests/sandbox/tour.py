@@ -17,6 +17,7 @@ from adapters.calls.http import Http, Request, Spending
 from adapters.qpay.details import InvoiceStatus
 from adapters.qpay.gateway import QPayGateway
 from domain.gateway import CancelOutcome, InvoiceToIssue
+from tests.adapters.refs import ref
 
 RECORDED = Path(__file__).parents[1] / "adapters" / "qpay" / "fixtures"
 FIXTURES = {
@@ -96,10 +97,10 @@ def take(gateway: QPayGateway) -> None:
     )
     try:
         assert issued.qr_text
-        assert gateway.check(issued.external_id).rows == ()
+        assert gateway.check(ref(issued.external_id)).rows == ()
         list(gateway.discover(since=now - timedelta(minutes=5), until=now))
         assert gateway.read_invoice(issued.external_id).status is InvoiceStatus.OPEN
     finally:
-        assert gateway.cancel(issued.external_id) is CancelOutcome.CANCELLED
-    assert gateway.cancel(issued.external_id) is CancelOutcome.CANCELLED
+        assert gateway.cancel(ref(issued.external_id)) is CancelOutcome.CANCELLED
+    assert gateway.cancel(ref(issued.external_id)) is CancelOutcome.CANCELLED
     assert gateway.read_invoice(issued.external_id).status is InvoiceStatus.CANCELED

@@ -18,6 +18,7 @@ from adapters.postgres.state import JobState, State
 from domain.discrepancy import Discrepancy, DiscrepancyKind
 from domain.gateway import GatewayUnauthorisedError
 from domain.payment_event import Source
+from tests.adapters.refs import ref
 from tests.domain.samples import an_event
 from tests.worker.scrape import Scrape
 from worker.metrics.instruments import Metrics
@@ -41,7 +42,7 @@ STATE = State(
     jobs={"seal": JobState(done_ago_s=1.0, unfinished_s=0.0, failed=False)},
 )
 CHECK = ClaimedCheck(
-    gateway_invoice_id=uuid4(), invoice_id="order-1", gateway="qpay", generation=1, external_id="x", currency="MNT",
+    gateway_invoice_id=uuid4(), invoice_id="order-1", gateway="qpay", generation=1, at_gateway=ref("x"),
     source=Source.CALLBACK, lease_token=uuid4(), claimed=1, attempts=1, unpaid_minor=None,
     check_id=1,
 )  # fmt: skip

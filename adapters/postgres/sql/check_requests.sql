@@ -89,7 +89,7 @@ WITH claimed AS (
         AND parked_at IS NULL
         AND next_check_at <= now()
         AND (lease_until IS NULL OR lease_until <= now())
-    RETURNING id, invoice_id, gateway, generation, external_id, currency, requested, served, request_source, attempts,
+    RETURNING id, invoice_id, gateway, generation, number, external_id, amount_minor, currency, requested, served, request_source, attempts,
         state, awaited_since, checked_at, parked_at IS NOT NULL AS parked
 ),
 begun AS (
@@ -101,8 +101,8 @@ begun AS (
     WHERE NOT parked
     RETURNING id
 )
-SELECT g.id, g.invoice_id, g.gateway, g.generation, g.external_id, g.currency, g.requested, g.request_source, g.attempts,
-    g.parked, begun.id AS check_id,
+SELECT g.id, g.invoice_id, g.gateway, g.generation, g.number, g.external_id, g.amount_minor, g.currency, g.requested,
+    g.request_source, g.attempts, g.parked, begun.id AS check_id,
     CASE
         WHEN b.voided_at IS NULL AND b.payments = 0 AND b.received_minor = 0 AND b.refunded_minor = 0
             AND NOT EXISTS (SELECT FROM payment_event AS e WHERE e.gateway_invoice_id = g.id AND e.invoice_id IS NULL)

@@ -8,6 +8,7 @@ from pydantic import SecretStr
 
 from adapters.qpay.config import QPayConfig
 from adapters.qpay.gateway import QPayGateway
+from tests.adapters.refs import ref
 
 
 def main() -> None:
@@ -20,7 +21,7 @@ def main() -> None:
         allow_partial=False,
     )
     with QPayGateway(config, redis_url=settings["redis_url"], now=time.time) as gateway:
-        sys.stdout.write(str(len(gateway.check("i-1").rows)))
+        sys.stdout.write(str(len(gateway.check(ref("i-1")).rows)))
 
 
 if __name__ == "__main__":

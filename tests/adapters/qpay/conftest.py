@@ -17,6 +17,7 @@ from adapters.qpay.config import Limits, QPayConfig
 from adapters.qpay.gateway import QPayGateway
 from domain.gateway import InvoiceToIssue
 from tests.adapters.qpay.scripted import ScriptedQPay, rows, serving
+from tests.adapters.refs import ref
 
 
 class OpenGateway(Protocol):
@@ -74,7 +75,7 @@ def shared(redis_url: str) -> Iterator["redis.Redis"]:
 def logged_in(qpay: ScriptedQPay, gateway: QPayGateway) -> QPayGateway:
     """A gateway that has just logged in and checked."""
     qpay.will("POST /v2/payment/check", rows())
-    gateway.check("i-1")
+    gateway.check(ref("i-1"))
     return gateway
 
 

@@ -19,6 +19,7 @@ from domain.gateway import (
 )
 from tests.adapters.qpay.conftest import OpenGateway, elsewhere
 from tests.adapters.qpay.scripted import Reply, ScriptedQPay, answer, drip, hang, rows
+from tests.adapters.refs import ref
 
 CHECK = "POST /v2/payment/check"
 TOTAL_S = 0.25
@@ -37,9 +38,9 @@ DRIPS = {
     "interim answers": drip(b"", b"HTTP/1.1 102 Processing\r\n\r\n"),
 }
 CALLS: dict[str, tuple[str, Callable[[QPayGateway, InvoiceToIssue], object]]] = {
-    "check": (CHECK, lambda gateway, _rent: gateway.check("i-1")),
+    "check": (CHECK, lambda gateway, _rent: gateway.check(ref("i-1"))),
     "issue": ("POST /v2/invoice", lambda gateway, rent: gateway.issue(rent)),
-    "cancel": ("DELETE /v2/invoice/i-1", lambda gateway, _rent: gateway.cancel("i-1")),
+    "cancel": ("DELETE /v2/invoice/i-1", lambda gateway, _rent: gateway.cancel(ref("i-1"))),
     "refund": ("DELETE /v2/payment/refund/p-1", lambda gateway, _rent: gateway.refund("p-1", note="returned")),
 }
 
@@ -55,9 +56,9 @@ def within(limit_s: float) -> Iterator[None]:
 def hurried(qpay: ScriptedQPay, open_gateway: OpenGateway) -> QPayGateway:
     """A gateway with little time, started and logged in."""
     qpay.will(CHECK, rows())
-    open_gateway().check("i-1")
+    open_gateway().check(ref("i-1"))
     gateway = open_gateway(limits=SHORT)
-    gateway.check("i-1")
+    gateway.check(ref("i-1"))
     return gateway
 
 
@@ -87,7 +88,7 @@ def test_silence_is_bounded_and_leaves_the_outcome_unknown(qpay: ScriptedQPay, h
     qpay.will(CHECK, hang)
 
     with within(TOTAL_S + 0.5), pytest.raises(GatewayOutcomeUnknownError):
-        hurried.check("i-1")
+        hurried.check(ref("i-1"))
 
 
 def test_all_pages_share_one_limit(qpay: ScriptedQPay, hurried: QPayGateway) -> None:
@@ -95,15 +96,15 @@ def test_all_pages_share_one_limit(qpay: ScriptedQPay, hurried: QPayGateway) -> 
     qpay.will(CHECK, slow)
 
     with within(TOTAL_S + 0.5), pytest.raises(GatewayError):
-        hurried.check("i-1")
+        hurried.check(ref("i-1"))
 
 
 def test_gateway_answers_again_after_a_time_out(qpay: ScriptedQPay, hurried: QPayGateway) -> None:
     qpay.will(CHECK, hang, rows())
     with pytest.raises(GatewayOutcomeUnknownError):
-        hurried.check("i-1")
+        hurried.check(ref("i-1"))
 
-    assert hurried.check("i-1").rows == ()
+    assert hurried.check(ref("i-1")).rows == ()
 
 
 @pytest.mark.parametrize("drip", [*DRIPS.values(), hang], ids=[*DRIPS, "silence"])
@@ -128,7 +129,7 @@ def test_refused_connection_was_not_acted_upon(
         gateway = open_gateway(config=nobody)
 
         with pytest.raises(GatewayBusyError):
-            gateway.check("i-1")
+            gateway.check(ref("i-1"))
 
     assert qpay.seen == []
 
@@ -137,7 +138,7 @@ def test_unknown_host_was_not_acted_upon(open_gateway: OpenGateway, config: QPay
     gateway = open_gateway(config=elsewhere(config, "http://no..such..host"))
 
     with pytest.raises(GatewayBusyError):
-        gateway.check("i-1")
+        gateway.check(ref("i-1"))
 
 
 def test_connect_time_out_was_not_acted_upon(
@@ -160,14 +161,14 @@ def test_body_beyond_the_limit_is_not_read(qpay: ScriptedQPay, gateway: QPayGate
     qpay.will(CHECK, answer(200, b'{"count": 0, "rows": [' + b" " * 6_000_000 + b"]}"))
 
     with pytest.raises(GatewayUnreadableError, match="too large"):
-        gateway.check("i-1")
+        gateway.check(ref("i-1"))
 
 
 def test_error_page_beyond_the_limit_is_not_read_either(qpay: ScriptedQPay, gateway: QPayGateway) -> None:
     qpay.will(CHECK, answer(502, b"x" * 6_000_000))
 
     with pytest.raises(GatewayUnreadableError, match="too large"):
-        gateway.check("i-1")
+        gateway.check(ref("i-1"))
 
 
 def test_calls_from_many_threads_do_not_wait_for_one_another(qpay: ScriptedQPay, hurried: QPayGateway) -> None:
@@ -176,7 +177,7 @@ def test_calls_from_many_threads_do_not_wait_for_one_another(qpay: ScriptedQPay,
 
     def check() -> None:
         with pytest.raises(GatewayOutcomeUnknownError):
-            hurried.check("i-1")
+            hurried.check(ref("i-1"))
         outcomes.append("unknown")
 
     threads = [Thread(target=check) for _ in range(10)]
@@ -191,13 +192,13 @@ def test_calls_from_many_threads_do_not_wait_for_one_another(qpay: ScriptedQPay,
 
 def test_closing_twice_is_once_and_a_closed_gateway_makes_no_call(qpay: ScriptedQPay, gateway: QPayGateway) -> None:
     qpay.will(CHECK, rows())
-    gateway.check("i-1")
+    gateway.check(ref("i-1"))
 
     gateway.close()
     gateway.close()
 
     with pytest.raises(RuntimeError, match="closed"):
-        gateway.check("i-1")
+        gateway.check(ref("i-1"))
 
 
 def test_gateway_that_was_never_called_closes(gateway: QPayGateway) -> None:
@@ -208,7 +209,7 @@ def test_unreachable_redis_is_named_and_nothing_is_sent(qpay: ScriptedQPay, open
     gateway = open_gateway(redis_url="redis://:hunter2@127.0.0.1:1/0")
 
     with pytest.raises(GatewayBusyError, match="Redis") as busy:
-        gateway.check("i-1")
+        gateway.check(ref("i-1"))
 
     assert "hunter2" not in busy.value.message
     assert qpay.seen == []
@@ -221,6 +222,6 @@ def test_silent_redis_is_bounded(qpay: ScriptedQPay, open_gateway: OpenGateway) 
         )
 
         with within(1.5), pytest.raises(GatewayBusyError, match="Redis"):
-            gateway.check("i-1")
+            gateway.check(ref("i-1"))
 
     assert qpay.seen == []

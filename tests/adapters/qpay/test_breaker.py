@@ -31,6 +31,7 @@ from tests.adapters.qpay.scripted import (
     rows,
     wait_for,
 )
+from tests.adapters.refs import ref
 
 CHECK = "POST /v2/payment/check"
 DOWN = answer(500, {"error": "SYSTEM_BUSY", "message": "SYSTEM_BUSY"})
@@ -39,7 +40,7 @@ SLOW = Limits(breaker_failures=3, breaker_open_s=30, breaker_open_max_s=60)
 
 def outcome(gateway: QPayGateway) -> type[BaseException] | None:
     try:
-        gateway.check("i-1")
+        gateway.check(ref("i-1"))
     except GatewayError as error:
         return type(error)
     return None
@@ -93,9 +94,9 @@ def test_failures_in_a_row_stop_the_calls_of_every_process(
 
 def test_silence_stops_the_calls(qpay: ScriptedQPay, open_gateway: OpenGateway) -> None:
     qpay.will(CHECK, rows())
-    open_gateway().check("i-1")  # logs in
+    open_gateway().check(ref("i-1"))  # logs in
     gateway = open_gateway(limits=replace(SLOW, check_timeout_s=0.5))
-    gateway.check("i-1")  # starts its loop
+    gateway.check(ref("i-1"))  # starts its loop
     qpay.will(CHECK, hang)
 
     outcomes = [outcome(gateway) for _ in range(5)]
@@ -105,7 +106,7 @@ def test_silence_stops_the_calls(qpay: ScriptedQPay, open_gateway: OpenGateway) 
 
 def test_who_is_held_back_is_told_how_long_the_pause_is(tripped: QPayGateway) -> None:
     with pytest.raises(GatewayHeldBackError, match="left alone") as held:
-        tripped.check("i-1")
+        tripped.check(ref("i-1"))
 
     assert held.value.retry_after_s is not None
     assert 25 < held.value.retry_after_s <= 30
@@ -170,14 +171,14 @@ def test_others_wait_no_longer_than_a_moment_for_a_probe(
 
     def answer_when_another_has_asked(exchange: Exchange) -> None:
         with pytest.raises(GatewayHeldBackError) as held:
-            other.check("i-1")
+            other.check(ref("i-1"))
         answered.append(held.value.retry_after_s)
         rows()(exchange)
 
     qpay.will(CHECK, answer_when_another_has_asked)
     pause_over(shared)
 
-    tripped.check("i-1")
+    tripped.check(ref("i-1"))
 
     assert answered == [PROBING_WAIT_S]
 
@@ -252,7 +253,7 @@ def test_late_success_of_a_call_from_before_does_not_end_the_pause(
 ) -> None:
     gateway = open_gateway(limits=SLOW)
     qpay.will(CHECK, rows())
-    gateway.check("i-1")
+    gateway.check(ref("i-1"))
 
     def answer_when_tripped(exchange: Exchange) -> None:
         wait_for(lambda: key(shared, "open") is not None)
@@ -274,7 +275,7 @@ def test_late_failures_of_calls_from_before_do_not_begin_the_pause_anew(
 ) -> None:
     gateway = open_gateway(limits=SLOW)
     qpay.will(CHECK, rows())
-    gateway.check("i-1")
+    gateway.check(ref("i-1"))
     half_over = threading.Event()
 
     def fail_when_half_of_the_pause_is_over(exchange: Exchange) -> None:
@@ -302,7 +303,7 @@ def test_gateway_that_is_down_for_long_gets_few_calls_and_all_are_made_afterward
     gateways = [open_gateway(limits=limits) for _ in range(2)]
     qpay.will(CHECK, rows())
     for gateway in gateways:
-        gateway.check("i-1")
+        gateway.check(ref("i-1"))
     qpay.will(CHECK, DOWN)
     before = len(qpay.checks)
     back_at_s = time.monotonic() + 1.2
@@ -349,7 +350,7 @@ def test_no_call_is_made_without_redis_so_no_breaker_of_its_own_is_needed(
     gateway = open_gateway(redis_url="redis://127.0.0.1:1/0")
 
     with pytest.raises(GatewayHeldBackError, match="Redis"):
-        gateway.check("i-1")
+        gateway.check(ref("i-1"))
 
     assert qpay.seen == []
 
@@ -364,7 +365,9 @@ def test_login_that_gets_no_answer_counts_as_a_failure(
     assert key(shared, "open") is not None
 
 
-@pytest.mark.parametrize("call", [lambda gateway: gateway.cancel(".."), lambda gateway: gateway.refund("", note="x")])
+@pytest.mark.parametrize(
+    "call", [lambda gateway: gateway.cancel(ref("..")), lambda gateway: gateway.refund("", note="x")]
+)
 def test_wrong_use_is_no_call(tripped: QPayGateway, call: Callable[[QPayGateway], object]) -> None:
     with pytest.raises(ValueError, match="id"):
         call(tripped)

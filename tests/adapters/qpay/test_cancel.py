@@ -10,6 +10,7 @@ from domain.gateway import (
     GatewayUnreadableError,
 )
 from tests.adapters.qpay.scripted import ScriptedQPay, answer, fixture
+from tests.adapters.refs import ref
 
 CANCEL = "DELETE /v2/invoice/i-1"
 
@@ -18,14 +19,14 @@ CANCEL = "DELETE /v2/invoice/i-1"
 def test_cancel_makes_it_unpayable(qpay: ScriptedQPay, gateway: QPayGateway, body: bytes) -> None:
     qpay.will(CANCEL, answer(200, body))
 
-    assert gateway.cancel("i-1") is CancelOutcome.CANCELLED
+    assert gateway.cancel(ref("i-1")) is CancelOutcome.CANCELLED
     assert qpay.calls(CANCEL)[0].body == b""
 
 
 def test_cancel_of_what_was_cancelled_before_is_the_same(qpay: ScriptedQPay, gateway: QPayGateway) -> None:
     qpay.will(CANCEL, answer(400, fixture("invoice_already_canceled_400")))
 
-    assert gateway.cancel("i-1") is CancelOutcome.CANCELLED
+    assert gateway.cancel(ref("i-1")) is CancelOutcome.CANCELLED
 
 
 @pytest.mark.parametrize("status", [400, 409, 422])
@@ -34,14 +35,14 @@ def test_cancel_of_a_paid_one_says_so_whatever_the_status(
 ) -> None:
     qpay.will(CANCEL, answer(status, {"error": "INVOICE_PAID", "message": "INVOICE_PAID"}))
 
-    assert gateway.cancel("i-1") is CancelOutcome.PAID
+    assert gateway.cancel(ref("i-1")) is CancelOutcome.PAID
 
 
 def test_other_refusals_of_a_cancel_are_refusals(qpay: ScriptedQPay, gateway: QPayGateway) -> None:
     qpay.will(CANCEL, answer(422, {"error": "INVOICE_NOTFOUND", "message": "Олдсонгүй"}))
 
     with pytest.raises(GatewayRefusedError) as refused:
-        gateway.cancel("i-1")
+        gateway.cancel(ref("i-1"))
 
     assert refused.value.code == "INVOICE_NOTFOUND"
 
@@ -50,7 +51,7 @@ def test_paid_in_a_server_error_proves_nothing(qpay: ScriptedQPay, gateway: QPay
     qpay.will(CANCEL, answer(500, {"error": "INVOICE_PAID", "message": "INVOICE_PAID"}))
 
     with pytest.raises(GatewayOutcomeUnknownError):
-        gateway.cancel("i-1")
+        gateway.cancel(ref("i-1"))
 
 
 @pytest.mark.parametrize("body", [b"<html>ok</html>", b'{"error": "SYSTEM_BUSY"}', b"[]"])
@@ -60,13 +61,13 @@ def test_success_that_says_something_else_cancels_nothing(
     qpay.will(CANCEL, answer(200, body))
 
     with pytest.raises(GatewayUnreadableError):
-        gateway.cancel("i-1")
+        gateway.cancel(ref("i-1"))
 
 
 def test_id_is_quoted_into_the_path(qpay: ScriptedQPay, gateway: QPayGateway) -> None:
     qpay.will("DELETE /v2/invoice/..%2Fpayment%2F1%3Fx%3D%D1%82", answer(200, b"{}"))
 
-    assert gateway.cancel("../payment/1?x=т") is CancelOutcome.CANCELLED
+    assert gateway.cancel(ref("../payment/1?x=т")) is CancelOutcome.CANCELLED
 
 
 @pytest.mark.parametrize("external_id", ["", ".", ".."])
@@ -74,7 +75,7 @@ def test_id_that_cannot_be_part_of_a_path_is_refused_before_any_call(
     qpay: ScriptedQPay, gateway: QPayGateway, external_id: str
 ) -> None:
     with pytest.raises(ValueError, match="external_id"):
-        gateway.cancel(external_id)
+        gateway.cancel(ref(external_id))
 
     assert qpay.seen == []
 

@@ -12,6 +12,7 @@ from adapters.qpay.gateway import QPayGateway
 from tests.adapters.qpay.conftest import OpenGateway, elsewhere
 from tests.adapters.qpay.scripted import ScriptedQPay, answer, rows
 from tests.adapters.qpay.token_in_redis import token_key
+from tests.adapters.refs import ref
 
 CHECK = "POST /v2/payment/check"
 
@@ -45,8 +46,8 @@ def test_end_that_the_token_tells_of_itself_is_not_believed(
     qpay.will("POST /v2/auth/token", answer(200, {"access_token": jwt, "expires_in": 3_600}))
     qpay.will(CHECK, rows())
 
-    gateway.check("i-1")
-    gateway.check("i-1")
+    gateway.check(ref("i-1"))
+    gateway.check(ref("i-1"))
 
     assert len(qpay.logins) == 1
     assert 3_500 < shared.ttl(token_key(shared)) <= 3_540
@@ -57,7 +58,7 @@ def test_two_addresses_do_not_share_a_token(
 ) -> None:
     qpay.will(CHECK, rows())
 
-    open_gateway().check("i-1")
-    open_gateway(config=elsewhere(config, qpay.base_url.replace("127.0.0.1", "localhost"))).check("i-1")
+    open_gateway().check(ref("i-1"))
+    open_gateway(config=elsewhere(config, qpay.base_url.replace("127.0.0.1", "localhost"))).check(ref("i-1"))
 
     assert len(shared.keys("tootsoo:qpay:token:*")) == 2

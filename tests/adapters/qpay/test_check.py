@@ -11,6 +11,7 @@ from adapters.qpay.gateway import QPayGateway
 from domain.gateway import CheckAnswer, GatewayUnreadableError, PaymentRow, RowStatus, UnreadableRow
 from tests.adapters.qpay.conftest import OpenGateway
 from tests.adapters.qpay.scripted import ScriptedQPay, answer, fixture, rows
+from tests.adapters.refs import ref
 
 CHECK = "POST /v2/payment/check"
 
@@ -41,7 +42,7 @@ def only(answer: CheckAnswer) -> PaymentRow:
 def test_check_names_the_invoice_and_the_page(qpay: ScriptedQPay, gateway: QPayGateway) -> None:
     qpay.will(CHECK, answer(200, fixture("payment_check_200_unpaid")))
 
-    gateway.check("6f0f4b52")
+    gateway.check(ref("6f0f4b52"))
 
     assert qpay.checks[0].json == {
         "object_type": "INVOICE",
@@ -53,13 +54,13 @@ def test_check_names_the_invoice_and_the_page(qpay: ScriptedQPay, gateway: QPayG
 def test_unpaid_invoice_has_no_rows(qpay: ScriptedQPay, gateway: QPayGateway) -> None:
     qpay.will(CHECK, answer(200, fixture("payment_check_200_unpaid")))
 
-    assert gateway.check("i-1") == CheckAnswer(rows=())
+    assert gateway.check(ref("i-1")) == CheckAnswer(rows=())
 
 
 def test_bank_transfer_is_read_gross_and_without_a_time(qpay: ScriptedQPay, gateway: QPayGateway) -> None:
     qpay.will(CHECK, answer(200, fixture("payment_check_200_p2p")))
 
-    row = only(gateway.check("i-1"))
+    row = only(gateway.check(ref("i-1")))
 
     assert (row.payment_id, row.status, row.status_text) == ("100000000000001", RowStatus.PAID, "PAID")
     assert (row.amount, row.fee) == (Money("1500000.00", "MNT"), Money("15000.00", "MNT"))
@@ -70,7 +71,7 @@ def test_bank_transfer_is_read_gross_and_without_a_time(qpay: ScriptedQPay, gate
 def test_card_payment_takes_its_time_from_the_card_transaction(qpay: ScriptedQPay, gateway: QPayGateway) -> None:
     qpay.will(CHECK, answer(200, fixture("payment_check_200_card")))
 
-    row = only(gateway.check("i-1"))
+    row = only(gateway.check(ref("i-1")))
 
     assert row.payment_id == "0b9d6f0e-6a55-4a4f-8a5b-2f5a3f1d9c77"
     assert row.paid_at == datetime(2026, 3, 11, 6, 23, 48, 586_000, tzinfo=UTC)
@@ -80,7 +81,7 @@ def test_card_payment_takes_its_time_from_the_card_transaction(qpay: ScriptedQPa
 def test_older_shape_with_numbers_and_a_date_is_read_as_well(qpay: ScriptedQPay, gateway: QPayGateway) -> None:
     qpay.will(CHECK, answer(200, fixture("payment_check_200_older_shape")))
 
-    row = only(gateway.check("i-1"))
+    row = only(gateway.check(ref("i-1")))
 
     assert row.paid_at == datetime(2026, 3, 11, 5, 57, 47, 336_000, tzinfo=UTC)
     assert (row.amount, row.fee) == (Money(100, "MNT"), Money(1, "MNT"))
@@ -95,7 +96,7 @@ def test_pages_are_asked_for_until_the_count_is_had(qpay: ScriptedQPay, gateway:
         rows(*payments(201, 205), count=205),
     )
 
-    found = gateway.check("i-1")
+    found = gateway.check(ref("i-1"))
 
     assert ids(found) == [str(number) for number in range(1, 206)]
     assert [seen.json["offset"]["page_number"] for seen in qpay.checks] == [1, 2, 3]
@@ -104,7 +105,7 @@ def test_pages_are_asked_for_until_the_count_is_had(qpay: ScriptedQPay, gateway:
 def test_count_that_is_never_reached_ends_at_an_empty_page(qpay: ScriptedQPay, gateway: QPayGateway) -> None:
     qpay.will(CHECK, rows(payment(1), count=9), rows(count=9))
 
-    assert ids(gateway.check("i-1")) == ["1"]
+    assert ids(gateway.check(ref("i-1"))) == ["1"]
 
 
 @pytest.mark.parametrize("count", [None, "many", -1, True, 0, 1])
@@ -117,7 +118,7 @@ def test_count_that_says_too_little_does_not_hide_a_page(
         answer(200, {"count": count, "rows": payments(101, 120)}),
     )
 
-    assert len(gateway.check("i-1").rows) == 120
+    assert len(gateway.check(ref("i-1")).rows) == 120
     assert len(qpay.checks) == 2
 
 
@@ -126,7 +127,7 @@ def test_pages_without_end_are_unreadable(qpay: ScriptedQPay, open_gateway: Open
     gateway = open_gateway(limits=Limits(pages_max=3))
 
     with pytest.raises(GatewayUnreadableError, match="no end after 3 pages"):
-        gateway.check("i-1")
+        gateway.check(ref("i-1"))
 
     assert len(qpay.checks) == 3
 
@@ -138,7 +139,7 @@ def test_page_with_more_rows_than_a_whole_check_may_have_is_unreadable(
     gateway = open_gateway(limits=Limits(pages_max=1))
 
     with pytest.raises(GatewayUnreadableError, match="no end"):
-        gateway.check("i-1")
+        gateway.check(ref("i-1"))
 
 
 def test_bytes_of_all_pages_are_counted_together(qpay: ScriptedQPay, open_gateway: OpenGateway) -> None:
@@ -147,7 +148,7 @@ def test_bytes_of_all_pages_are_counted_together(qpay: ScriptedQPay, open_gatewa
     gateway = open_gateway(limits=Limits(body_max_bytes=25_000))
 
     with pytest.raises(GatewayUnreadableError, match="too large"):
-        gateway.check("i-1")
+        gateway.check(ref("i-1"))
 
     assert len(qpay.checks) == 3
 
@@ -155,7 +156,7 @@ def test_bytes_of_all_pages_are_counted_together(qpay: ScriptedQPay, open_gatewa
 def test_strange_row_does_not_hide_its_neighbours(qpay: ScriptedQPay, gateway: QPayGateway) -> None:
     qpay.will(CHECK, rows(payment(1), "what?", payment(2) | {"payment_amount": "1e999"}, payment(3)))
 
-    found = gateway.check("i-1")
+    found = gateway.check(ref("i-1"))
 
     assert ids(found) == ["1", "3"]
     assert found.rows[1] == UnreadableRow(reason="the row is not an object", raw="what?")
@@ -186,13 +187,13 @@ def test_answer_of_another_shape_is_unreadable(qpay: ScriptedQPay, gateway: QPay
     qpay.will(CHECK, answer(200, body))
 
     with pytest.raises(GatewayUnreadableError):
-        gateway.check("i-1")
+        gateway.check(ref("i-1"))
 
 
 def test_connection_is_kept_between_calls(qpay: ScriptedQPay, gateway: QPayGateway) -> None:
     qpay.will(CHECK, rows())
 
-    gateway.check("i-1")
-    gateway.check("i-2")
+    gateway.check(ref("i-1"))
+    gateway.check(ref("i-2"))
 
     assert len({seen.peer for seen in qpay.seen}) == 1

@@ -13,6 +13,7 @@ from adapters.qpay.gateway import QPayGateway
 from domain.gateway import GatewayBusyError, GatewayHeldBackError, GatewayUnauthorisedError
 from tests.adapters.qpay.scripted import Exchange, ScriptedQPay, answer, fixture, only_with, rows, wait_for
 from tests.adapters.qpay.token_in_redis import half_a_minute_later, login_key, token_key
+from tests.adapters.refs import ref
 
 CHECK = "POST /v2/payment/check"
 SPELLINGS = ["NO_CREDENTIALS", "NO_CREDENDIALS"]
@@ -37,7 +38,7 @@ def gateway(qpay: ScriptedQPay, config: QPayConfig, redis_url: str, told: Told) 
     """A gateway that has logged in a while ago and tells of others who do."""
     with QPayGateway(config, redis_url=redis_url, now=time.time, on_credentials_used_elsewhere=told) as gateway:
         qpay.will(CHECK, rows())
-        gateway.check("i-1")
+        gateway.check(ref("i-1"))
         yield gateway
 
 
@@ -48,8 +49,8 @@ def test_token_that_another_login_killed_is_told_of_and_replaced(
     half_a_minute_later(shared)
     qpay.will(CHECK, answer(401, {"error": spelling, "message": spelling}), only_with("access-2", rows()))
 
-    assert gateway.check("i-1").rows == ()
-    gateway.check("i-1")
+    assert gateway.check(ref("i-1")).rows == ()
+    gateway.check(ref("i-1"))
 
     assert (told.times, len(qpay.logins)) == (1, 2)
 
@@ -59,11 +60,11 @@ def test_it_is_told_after_a_call_also_when_the_login_had_to_wait(
 ) -> None:
     qpay.will(CHECK, only_with("access-2", rows()))
     with pytest.raises(GatewayHeldBackError):
-        gateway.check("i-1")
+        gateway.check(ref("i-1"))
     assert told.times == 0
     half_a_minute_later(shared)
 
-    gateway.check("i-1")
+    gateway.check(ref("i-1"))
 
     assert told.times == 1
 
@@ -73,7 +74,7 @@ def test_one_of_many_calls_tells(qpay: ScriptedQPay, gateway: QPayGateway, share
     qpay.will(CHECK, only_with("access-2", rows()))
 
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda _: gateway.check("i-1"), range(24)))
+        list(pool.map(lambda _: gateway.check(ref("i-1")), range(24)))
 
     assert (told.times, len(qpay.logins)) == (1, 2)
 
@@ -85,7 +86,7 @@ def test_credentials_that_are_refused_altogether_are_nobody_elses_doing(
     qpay.will(CHECK, answer(401, fixture("unauthorized_401")))
 
     with pytest.raises(GatewayUnauthorisedError):
-        gateway.check("i-1")
+        gateway.check(ref("i-1"))
 
     assert told.times == 0
 
@@ -96,7 +97,7 @@ def test_expired_token_is_nobody_elses_doing(
     half_a_minute_later(shared)
     shared.delete(token_key(shared))
 
-    gateway.check("i-1")
+    gateway.check(ref("i-1"))
 
     assert (told.times, len(qpay.logins)) == (0, 2)
 
@@ -110,7 +111,7 @@ def test_token_that_our_own_renewal_may_have_killed_is_nobody_elses_doing(
 
     def checked() -> bool:
         try:
-            return gateway.check("i-1").rows == ()
+            return gateway.check(ref("i-1")).rows == ()
         except GatewayBusyError:
             return False
 
@@ -127,11 +128,11 @@ def test_telling_that_fails_does_not_stop_the_call(
 
     with QPayGateway(config, redis_url=redis_url, now=time.time, on_credentials_used_elsewhere=no_database) as gateway:
         qpay.will(CHECK, rows())
-        gateway.check("i-1")
+        gateway.check(ref("i-1"))
         half_a_minute_later(shared)
         qpay.will(CHECK, only_with("access-2", rows()))
 
-        assert gateway.check("i-1").rows == ()
+        assert gateway.check(ref("i-1")).rows == ()
 
 
 class Rivals:
@@ -178,7 +179,7 @@ def test_rival_who_logs_in_all_the_time_costs_one_login_in_a_spacing_and_all_is_
         def until_checked(number: int) -> None:
             def checked() -> bool:
                 try:
-                    return gateways[number % 2].check("i-1").rows == ()
+                    return gateways[number % 2].check(ref("i-1")).rows == ()
                 except GatewayBusyError:
                     return False
 

@@ -25,6 +25,7 @@ from tests.adapters.qpay.scripted import (
     half_an_answer,
     reset,
 )
+from tests.adapters.refs import ref
 
 CHECK = "POST /v2/payment/check"
 CREATE = "POST /v2/invoice"
@@ -38,7 +39,7 @@ def fail(qpay: ScriptedQPay, gateway: QPayGateway) -> Fail:
     def check(reply: Reply) -> GatewayError:
         qpay.will(CHECK, reply)
         with pytest.raises(GatewayError) as raised:
-            gateway.check("i-1")
+            gateway.check(ref("i-1"))
         return raised.value
 
     return check

@@ -29,6 +29,7 @@ from tests.adapters.qpay.scripted import (
     wait_for,
 )
 from tests.adapters.qpay.token_in_redis import login_key, token_key
+from tests.adapters.refs import ref
 
 CHECK = "POST /v2/payment/check"
 LOGIN = "POST /v2/auth/token"
@@ -38,7 +39,7 @@ NOW_S = 1_790_000_000.0
 def test_login_is_basic_and_has_no_body(qpay: ScriptedQPay, gateway: QPayGateway, config: QPayConfig) -> None:
     qpay.will(CHECK, rows())
 
-    gateway.check("i-1")
+    gateway.check(ref("i-1"))
 
     (login,) = qpay.logins
     assert login.basic == f"{config.username}:s3cret-pass"
@@ -73,7 +74,7 @@ def test_token_leaves_redis_before_it_expires(
     qpay.will(LOGIN, qpay.fresh_token(expires_in=expires_in))
     qpay.will(CHECK, rows())
 
-    gateway.check("i-1")
+    gateway.check(ref("i-1"))
 
     expected_s = min(in_s, 86_400) - 60
     assert expected_s - 5 < shared.ttl(token_key(shared)) <= expected_s
@@ -83,9 +84,9 @@ def test_refused_login_is_unauthorised_and_not_hammered(qpay: ScriptedQPay, gate
     qpay.will(LOGIN, answer(401, fixture("auth_token_401")))
 
     with pytest.raises(GatewayUnauthorisedError, match="AUTHENTICATION_FAILED"):
-        gateway.check("i-1")
+        gateway.check(ref("i-1"))
     with pytest.raises(GatewayBusyError, match="refused") as busy:
-        gateway.check("i-1")
+        gateway.check(ref("i-1"))
 
     assert busy.value.retry_after_s is not None
     assert 25 < busy.value.retry_after_s <= 30
@@ -96,7 +97,7 @@ def test_login_that_is_refused_otherwise_is_a_refusal(qpay: ScriptedQPay, gatewa
     qpay.will(LOGIN, answer(400, {"error": "MERCHANT_INACTIVE", "message": "x"}))
 
     with pytest.raises(GatewayRefusedError) as refused:
-        gateway.check("i-1")
+        gateway.check(ref("i-1"))
 
     assert refused.value.code == "MERCHANT_INACTIVE"
 
@@ -135,7 +136,7 @@ def test_login_may_ask_to_wait_longer_than_our_own_spacing(qpay: ScriptedQPay, g
     qpay.will(LOGIN, answer(503, headers={"Retry-After": "90"}))
 
     with pytest.raises(GatewayBusyError) as busy:
-        gateway.check("i-1")
+        gateway.check(ref("i-1"))
 
     assert busy.value.retry_after_s == 90
 
@@ -147,7 +148,7 @@ def test_next_login_comes_when_the_spacing_is_over(qpay: ScriptedQPay, open_gate
 
     def checked() -> bool:
         try:
-            return gateway.check("i-1").rows == ()
+            return gateway.check(ref("i-1")).rows == ()
         except GatewayBusyError:
             return False
 
@@ -163,7 +164,7 @@ def test_others_do_not_wait_for_a_login_that_failed(qpay: ScriptedQPay, open_gat
     def check(_number: int) -> float:
         started_s = time.monotonic()
         with pytest.raises(GatewayBusyError):
-            gateway.check("i-1")
+            gateway.check(ref("i-1"))
         return time.monotonic() - started_s
 
     with ThreadPoolExecutor(5) as pool:
@@ -185,7 +186,7 @@ def test_login_that_came_too_late_does_not_replace_a_newer_token(
     qpay.will(LOGIN, overtaken)
     qpay.will(CHECK, only_with("access-of-another", rows()))
 
-    assert gateway.check("i-1").rows == ()
+    assert gateway.check(ref("i-1")).rows == ()
     assert shared.get(token_key(shared)) == "access-of-another"
 
 
@@ -195,5 +196,5 @@ def test_login_of_a_process_that_died_is_taken_over(
     shared.delete(token_key(shared))
     shared.set(login_key(shared), "id-of-a-process-that-died", px=300)
 
-    assert logged_in.check("i-1").rows == ()
+    assert logged_in.check(ref("i-1")).rows == ()
     assert len(qpay.logins) == 2

@@ -12,6 +12,7 @@ from adapters.qpay.paging import Paging, name_of
 from adapters.qpay.wire import PageBody
 from domain.gateway import GatewayUnreadableError, PaymentRow
 from tests.adapters.qpay.scripted import Exchange, ScriptedQPay, rows
+from tests.adapters.refs import ref
 
 CHECK = "POST /v2/payment/check"
 
@@ -43,7 +44,7 @@ class Growing:
 
 
 def ids(gateway: QPayGateway) -> set[str]:
-    return {row.payment_id for row in gateway.check("i-1").rows if isinstance(row, PaymentRow)}
+    return {row.payment_id for row in gateway.check(ref("i-1")).rows if isinstance(row, PaymentRow)}
 
 
 @pytest.mark.parametrize("newest_first", [True, False])
@@ -83,7 +84,7 @@ def test_row_is_told_as_the_last_round_has_it(qpay: ScriptedQPay, gateway: QPayG
         rows(payment(99), payment(100), count=102),
     )
 
-    found = [row for row in gateway.check("i-1").rows if isinstance(row, PaymentRow)]
+    found = [row for row in gateway.check(ref("i-1")).rows if isinstance(row, PaymentRow)]
 
     assert len({row.payment_id for row in found}) == 102
     assert [row.status for row in found if row.payment_id == "7"] == ["PAID"]
@@ -113,14 +114,14 @@ def test_count_that_was_wrong_costs_one_round_more(qpay: ScriptedQPay, gateway: 
         rows(count=110),
     )
 
-    assert len(gateway.check("i-1").rows) == 101
+    assert len(gateway.check(ref("i-1")).rows) == 101
     assert len(qpay.checks) == 6
 
 
 def test_single_page_is_asked_for_once_whatever_its_count_says(qpay: ScriptedQPay, gateway: QPayGateway) -> None:
     qpay.will(CHECK, rows(payment(1), payment(1), count=2))
 
-    assert len(gateway.check("i-1").rows) == 2
+    assert len(gateway.check(ref("i-1")).rows) == 2
     assert len(qpay.checks) == 1
 
 

@@ -11,6 +11,7 @@ from adapters.qpay.gateway import QPayGateway
 from domain.gateway import GatewayHeldBackError
 from tests.adapters.qpay.conftest import OpenGateway
 from tests.adapters.qpay.scripted import ScriptedQPay, rows
+from tests.adapters.refs import ref
 
 CHECK = "POST /v2/payment/check"
 
@@ -20,7 +21,7 @@ def test_without_a_limit_redis_is_not_asked_for_a_turn(
 ) -> None:
     qpay.will(CHECK, rows())
 
-    gateway.check("i-1")
+    gateway.check(ref("i-1"))
 
     assert shared.keys("tootsoo:qpay:pace:*") == []
 
@@ -32,7 +33,7 @@ def test_requests_of_all_processes_are_spread_over_time(qpay: ScriptedQPay, open
     started_s = time.monotonic()
 
     with ThreadPoolExecutor(6) as pool:
-        list(pool.map(lambda number: gateways[number % 3].check("i-1"), range(45)))
+        list(pool.map(lambda number: gateways[number % 3].check(ref("i-1")), range(45)))
 
     took_s = time.monotonic() - started_s
     assert len(qpay.seen) == 46  # a login, and the checks
@@ -43,13 +44,13 @@ def test_call_that_would_wait_too_long_gives_its_thread_back(
     qpay: ScriptedQPay, open_gateway: OpenGateway, shared: "redis.Redis"
 ) -> None:
     qpay.will(CHECK, rows())
-    open_gateway().check("i-1")  # logs in
+    open_gateway().check(ref("i-1"))  # logs in
     gateway = open_gateway(limits=Limits(calls_per_s=0.1))
-    gateway.check("i-1")
+    gateway.check(ref("i-1"))
     before = len(qpay.seen)
 
     with pytest.raises(GatewayHeldBackError, match=r"0\.1 times a second") as held:
-        gateway.check("i-1")
+        gateway.check(ref("i-1"))
 
     assert held.value.retry_after_s is not None
     assert 5 < held.value.retry_after_s <= 10
@@ -59,14 +60,14 @@ def test_call_that_would_wait_too_long_gives_its_thread_back(
 
 def test_turn_that_was_not_taken_is_left_to_others(qpay: ScriptedQPay, open_gateway: OpenGateway) -> None:
     qpay.will(CHECK, rows())
-    open_gateway().check("i-1")
+    open_gateway().check(ref("i-1"))
     gateway = open_gateway(limits=Limits(calls_per_s=0.1))
-    gateway.check("i-1")
+    gateway.check(ref("i-1"))
     waits = []
 
     for _ in range(3):
         with pytest.raises(GatewayHeldBackError) as held:
-            gateway.check("i-1")
+            gateway.check(ref("i-1"))
         waits.append(held.value.retry_after_s or 0)
 
     assert waits == sorted(waits, reverse=True)

@@ -13,6 +13,7 @@ from domain.gateway import GatewayHeldBackError
 from tests.adapters.qpay.conftest import OpenGateway
 from tests.adapters.qpay.scripted import Exchange, Reply, ScriptedQPay, answer, fixture, hang, only_with, reset, rows
 from tests.adapters.qpay.token_in_redis import half_a_minute_later, token_key
+from tests.adapters.refs import ref
 
 CHECK = "POST /v2/payment/check"
 LOGIN = "POST /v2/auth/token"
@@ -37,7 +38,7 @@ def ageing(qpay: ScriptedQPay, open_gateway: OpenGateway, shared: "redis.Redis")
     qpay.will(LOGIN, pair(1))
     qpay.will(CHECK, rows())
     gateway = open_gateway(limits=Limits(login_timeout_s=0.3))
-    gateway.check("i-1")
+    gateway.check(ref("i-1"))
     soon_over(shared)
     return gateway
 
@@ -54,7 +55,7 @@ def test_recorded_login_answer_is_kept_with_its_refresh_token(
     qpay.will(LOGIN, answer(200, recorded | {"expires_in": in_a_day, "refresh_expires_in": in_a_day}))
     qpay.will(CHECK, rows())
 
-    gateway.check("i-1")
+    gateway.check(ref("i-1"))
 
     assert shared.get(shared.keys("tootsoo:qpay:refresh:*")[0]) == "refresh-1"
     assert shared.ttl(token_key(shared)) - shared.ttl(shared.keys("tootsoo:qpay:fresh:*")[0]) in range(595, 606)
@@ -65,8 +66,8 @@ def test_token_in_its_last_minutes_is_renewed_without_the_password(
 ) -> None:
     qpay.will(REFRESH, pair(2))
 
-    ageing.check("i-1")
-    ageing.check("i-1")
+    ageing.check(ref("i-1"))
+    ageing.check(ref("i-1"))
 
     (refresh,) = qpay.calls(REFRESH)
     assert (refresh.headers["authorization"], refresh.body) == ("Bearer refresh-1", b"")
@@ -80,7 +81,7 @@ def test_one_of_many_renews(qpay: ScriptedQPay, ageing: QPayGateway, open_gatewa
     qpay.will(REFRESH, pair(2))
 
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda number: gateways[number % 2].check("i-1"), range(24)))
+        list(pool.map(lambda number: gateways[number % 2].check(ref("i-1")), range(24)))
 
     assert len(qpay.calls(REFRESH)) == 1
     assert len(qpay.logins) == 1
@@ -92,14 +93,14 @@ def test_refused_refresh_token_is_forgotten_and_the_old_token_used_to_its_end(
     qpay.will(REFRESH, answer(401, fixture("unauthorized_401")))
 
     for _ in range(3):
-        ageing.check("i-1")
+        ageing.check(ref("i-1"))
 
     assert len(qpay.calls(REFRESH)) == 1
     assert bearers(qpay) == ["Bearer access-1"] * 4
 
     qpay.will(LOGIN, pair(3))
     shared.delete(token_key(shared))
-    ageing.check("i-1")
+    ageing.check(ref("i-1"))
     assert bearers(qpay)[-1] == "Bearer access-3"
 
 
@@ -111,13 +112,13 @@ def test_renewal_without_an_answer_does_not_stop_the_call(
 ) -> None:
     qpay.will(REFRESH, reply)
 
-    ageing.check("i-1")
-    ageing.check("i-1")
+    ageing.check(ref("i-1"))
+    ageing.check(ref("i-1"))
 
     assert len(qpay.calls(REFRESH)) == 1  # the next one waits for its spacing
     soon_over(shared)
     qpay.will(REFRESH, pair(2))
-    ageing.check("i-1")
+    ageing.check(ref("i-1"))
     assert bearers(qpay)[-1] == "Bearer access-2"
 
 
@@ -127,10 +128,10 @@ def test_login_without_a_refresh_token_that_can_be_used_is_a_login(
 ) -> None:
     qpay.will(LOGIN, pair(1, refresh_token=token))
     qpay.will(CHECK, rows())
-    gateway.check("i-1")
+    gateway.check(ref("i-1"))
     soon_over(shared)
 
-    gateway.check("i-1")
+    gateway.check(ref("i-1"))
 
     assert qpay.calls(REFRESH) == []
     assert shared.keys("tootsoo:qpay:refresh:*") == []
@@ -142,7 +143,7 @@ def test_token_that_has_run_out_is_not_refreshed_but_logged_in_for(
     qpay.will(LOGIN, pair(2))
     shared.delete(token_key(shared))
 
-    ageing.check("i-1")
+    ageing.check(ref("i-1"))
 
     assert qpay.calls(REFRESH) == []
     assert bearers(qpay)[-1] == "Bearer access-2"
@@ -158,7 +159,7 @@ def test_refused_token_is_not_refreshed_but_logged_in_for(
     qpay.will(LOGIN, pair(2))
     qpay.will(CHECK, refused, only_with("access-2", rows()))
 
-    ageing.check("i-1")
+    ageing.check(ref("i-1"))
 
     assert qpay.calls(REFRESH) == []
     assert len(qpay.logins) == 2
@@ -171,6 +172,6 @@ def test_refresh_token_of_a_refused_token_is_not_kept(
     qpay.will(CHECK, answer(401, fixture("unauthorized_401")))
 
     with pytest.raises(GatewayHeldBackError):
-        open_gateway().check("i-1")
+        open_gateway().check(ref("i-1"))
 
     assert [shared.keys(f"tootsoo:qpay:{name}:*") for name in ("token", "refresh", "fresh")] == [[], [], []]

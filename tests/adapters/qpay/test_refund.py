@@ -24,6 +24,7 @@ from simulator.server import Running, serving
 from tests.adapters.qpay.conftest import OpenGateway, elsewhere
 from tests.adapters.qpay.scripted import Reply, ScriptedQPay, answer, fixture, half_an_answer, only_with, reset
 from tests.adapters.qpay.token_in_redis import half_a_minute_later
+from tests.adapters.refs import ref
 
 REFUND = "DELETE /v2/payment/refund/p-1"
 ALREADY = {"error": "PAYMENT_ALREADY_CANCELED", "message": "PAYMENT_ALREADY_CANCELED"}
@@ -183,6 +184,6 @@ def test_the_simulator_gives_back_what_was_paid_by_card_alone(
         with pytest.raises(GatewayRefusedError, match="PAYMENT_SETTLED"):
             gateway.refund(paid.payment_id, note="returned")
 
-    (row,) = gateway.check(issued.external_id).rows
+    (row,) = gateway.check(ref(issued.external_id)).rows
     assert isinstance(row, PaymentRow)
     assert row.status is (RowStatus.REFUNDED if by_card else RowStatus.PAID)

@@ -13,6 +13,7 @@ from adapters.qpay.gateway import QPayGateway
 from domain.gateway import GatewayError, GatewayRefusedError, InvoiceToIssue
 from tests.adapters.qpay.conftest import OpenGateway
 from tests.adapters.qpay.scripted import Reply, ScriptedQPay, answer, echo, fixture, half_an_answer, hang, reset, rows
+from tests.adapters.refs import ref
 
 REPLIES: dict[str, Reply] = {
     **{str(status): echo(status) for status in (200, 400, 401, 403, 429, 500)},
@@ -83,7 +84,7 @@ def test_success_is_logged_without_a_secret(
 
     with structlog.testing.capture_logs() as logged:
         gateway.issue(rent)
-        gateway.check("i-1")
+        gateway.check(ref("i-1"))
 
     assert [(each["event"], each.get("endpoint"), each.get("status")) for each in logged] == [
         ("gateway.call", "POST auth/token", 200),

@@ -30,6 +30,7 @@ from tests.adapters.qpay.scripted import (
     when,
 )
 from tests.adapters.qpay.token_in_redis import connected, half_a_minute_later, login_key, token_key
+from tests.adapters.refs import ref
 
 CHECK = "POST /v2/payment/check"
 LOGIN = "POST /v2/auth/token"
@@ -42,7 +43,7 @@ def test_token_is_used_again_by_every_gateway(qpay: ScriptedQPay, open_gateway: 
     qpay.will(CHECK, rows())
 
     for _ in range(3):
-        open_gateway().check("i-1")
+        open_gateway().check(ref("i-1"))
 
     assert len(qpay.logins) == 1
 
@@ -53,7 +54,7 @@ def test_many_threads_log_in_once(qpay: ScriptedQPay, open_gateway: OpenGateway,
     qpay.will(CHECK, rows())
 
     with ThreadPoolExecutor(15) as pool:
-        checks = [pool.submit(gateways[number % 3].check, "i-1") for number in range(15)]
+        checks = [pool.submit(gateways[number % 3].check, ref("i-1")) for number in range(15)]
 
     assert [check.result().rows for check in checks] == [()] * 15
     assert len(qpay.logins) == 1
@@ -103,7 +104,7 @@ def test_401_after_the_new_login_is_unauthorised(
     before = len(qpay.checks)
 
     with pytest.raises(GatewayUnauthorisedError):
-        logged_in.check("i-1")
+        logged_in.check(ref("i-1"))
 
     assert len(qpay.checks) - before == 2
     assert len(qpay.logins) == 2
@@ -127,7 +128,7 @@ def test_401_soon_after_a_login_waits_for_the_next(
     qpay.will(CHECK, NO_CREDENTIALS)
 
     with pytest.raises(GatewayBusyError) as busy:
-        logged_in.check("i-1")
+        logged_in.check(ref("i-1"))
 
     assert busy.value.retry_after_s is not None
     assert 25 < busy.value.retry_after_s <= 30
@@ -144,7 +145,7 @@ def test_storm_of_401_costs_one_login(
 
     def check(number: int) -> type[GatewayError]:
         with pytest.raises(GatewayError) as raised:
-            gateways[number % 2].check("i-1")
+            gateways[number % 2].check(ref("i-1"))
         return raised.type
 
     with ThreadPoolExecutor(10) as pool:
@@ -165,7 +166,7 @@ def test_token_that_another_process_put_there_meanwhile_is_used_and_kept(
 
     qpay.will(CHECK, replaced_meanwhile, only_with("access-of-another", rows()))
 
-    assert logged_in.check("i-1").rows == ()
+    assert logged_in.check(ref("i-1")).rows == ()
     assert len(qpay.logins) == 1
     assert shared.get(token_key(shared)) == "access-of-another"
 
@@ -175,14 +176,14 @@ def test_redis_that_forgot_everything_costs_one_login(
 ) -> None:
     shared.flushdb()
 
-    assert logged_in.check("i-1").rows == ()
+    assert logged_in.check(ref("i-1")).rows == ()
     assert len(qpay.logins) == 2
 
 
 def test_merchants_do_not_share_a_token(
     qpay: ScriptedQPay, open_gateway: OpenGateway, config: QPayConfig, logged_in: QPayGateway
 ) -> None:
-    open_gateway(config=replace(config, username="ANOTHER_MERCHANT")).check("i-1")
-    logged_in.check("i-1")
+    open_gateway(config=replace(config, username="ANOTHER_MERCHANT")).check(ref("i-1"))
+    logged_in.check(ref("i-1"))
 
     assert [seen.headers["authorization"] for seen in qpay.checks[-2:]] == ["Bearer access-2", "Bearer access-1"]

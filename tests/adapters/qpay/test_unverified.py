@@ -18,6 +18,7 @@ from simulator.qpay import endpoints
 from simulator.server import Running, serving
 from simulator.switches import changed
 from tests.adapters.qpay.conftest import OpenGateway, elsewhere
+from tests.adapters.refs import ref
 
 DAY = timedelta(days=1)
 
@@ -98,9 +99,9 @@ def test_invoice_that_was_paid_is_not_called_cancelled(
     paid(simulator, whole.external_id)
     paid(simulator, part.external_id, amount=1_000)
 
-    assert at_simulator.cancel(whole.external_id) is CancelOutcome.PAID
+    assert at_simulator.cancel(ref(whole.external_id)) is CancelOutcome.PAID
     expected = CancelOutcome.PAID if switches["partly_paid_stays_open"] else CancelOutcome.CANCELLED
-    assert at_simulator.cancel(part.external_id) is expected
+    assert at_simulator.cancel(ref(part.external_id)) is expected
 
 
 @pytest.mark.parametrize("name", ["expires_in_is_duration", "no_credentials_misspelt", "validation_in_words"])
@@ -114,7 +115,7 @@ def test_login_and_errors_are_understood_in_either_form(
 
     def checked() -> bool:
         try:
-            return at_simulator.check(issued.external_id).rows == ()
+            return at_simulator.check(ref(issued.external_id)).rows == ()
         except GatewayError:
             return False
 
@@ -138,7 +139,7 @@ def test_amounts_are_gross_in_either_shape(
     issued = at_simulator.issue(rent)
     paid(simulator, issued.external_id, amount=100_000)
 
-    (row,) = at_simulator.check(issued.external_id).rows
+    (row,) = at_simulator.check(ref(issued.external_id)).rows
 
     assert isinstance(row, PaymentRow)
     assert (row.amount, row.status) == (Money(100_000, "MNT"), RowStatus.PAID)
@@ -155,7 +156,7 @@ def test_a_check_under_a_fault_is_the_truth_or_an_error_or_shows_what_is_wrong(
 
     for _ in range(6):
         try:
-            rows: tuple[Any, ...] = at_simulator.check(issued.external_id).rows
+            rows: tuple[Any, ...] = at_simulator.check(ref(issued.external_id)).rows
         except GatewayError:
             continue
         told = {row.payment_id for row in rows if isinstance(row, PaymentRow) and row.status is RowStatus.PAID}
@@ -169,7 +170,7 @@ def test_a_check_under_a_fault_is_the_truth_or_an_error_or_shows_what_is_wrong(
 def _until_checked(gateway: QPayGateway, external_id: str) -> set[str]:
     for _ in range(2_000):
         try:
-            return {row.payment_id for row in gateway.check(external_id).rows if isinstance(row, PaymentRow)}
+            return {row.payment_id for row in gateway.check(ref(external_id)).rows if isinstance(row, PaymentRow)}
         except GatewayError:
             continue
     raise AssertionError("it was never answered")
