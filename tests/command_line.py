@@ -21,6 +21,7 @@ _LOADED = [
         "local",
         "parked",
         "processes",
+        "record_payment",
         "refund_at_gateway",
         "replay",
         "simulate",

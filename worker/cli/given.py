@@ -2,6 +2,7 @@
 
 import getpass
 import re
+from datetime import UTC, datetime, tzinfo
 from typing import Annotated
 from uuid import uuid4
 
@@ -28,6 +29,9 @@ REASON_MAX, WHO_MAX = 1_000, 100
 """The columns' own limits, in characters."""
 
 _PAYMENT = re.compile(r"([a-z_]{1,40}):([!-~]{1,100})")
+_LOCAL_TIME = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2})?(Z|[+-][0-9]{2}:[0-9]{2})?)?", re.ASCII
+)
 _AMOUNT = re.compile(r"[0-9]{1,20}(\.[0-9]{1,20})?", re.ASCII)
 
 
@@ -56,36 +60,54 @@ def read_invoice_id(text: str | None, *, called: str) -> str | None:
 
 def read_amount(text: str | None, *, currency: str = MNT) -> Money | None:
     """Return the amount, more than 0; None where none was given."""
-    if text is None:
-        return None
+    return None if text is None else read_positive(text, currency=currency, called="--amount")
+
+
+def read_positive(text: str, *, currency: str, called: str) -> Money:
+    """Return an amount that must be given, more than 0."""
     if not _AMOUNT.fullmatch(text):
-        raise _wrong("--amount", "should be digits, such as 50000 or 50000.50")
+        raise _wrong(called, "should be digits, such as 50000 or 50000.50")
     try:
         amount = money(text, currency=currency)
     except ValueError as error:
-        raise _wrong("--currency" if "currency" in str(error) else "--amount", str(error)) from None
+        raise _wrong("--currency" if "currency" in str(error) else called, str(error)) from None
     if amount.amount <= 0:
-        raise _wrong("--amount", "must be more than 0")
+        raise _wrong(called, "must be more than 0")
     return amount
+
+
+def read_local_time(text: str, *, zone: tzinfo, called: str) -> datetime:
+    """Return a time in UTC; without an offset it is local in `zone`, and a day alone begins at midnight."""
+    if _LOCAL_TIME.fullmatch(text) is None:
+        raise _wrong(called, "should be a time such as 2026-11-22 14:30")
+    try:
+        time = datetime.fromisoformat(text)
+        return (time if time.tzinfo else time.replace(tzinfo=zone)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise _wrong(called, "should be a time such as 2026-11-22 14:30") from None
 
 
 def read_reason(text: str) -> str:
     """Return a reason: a line of text."""
-    return _line(text, called="--reason", longest=REASON_MAX)
+    return read_line(text, called="--reason", longest=REASON_MAX)
 
 
 def read_who(text: str) -> str:
     """Return who says so; where nobody is named, the user of this machine."""
-    return _line(text or getpass.getuser(), called="--who", longest=WHO_MAX)
+    return read_line(text or getpass.getuser(), called="--who", longest=WHO_MAX)
 
 
 def read_command(key: str, *, who: str, reason: str) -> Command:
     """Return the command; without a key, under a new one."""
+    return Command(key=read_key(key), who=read_who(who), reason=read_reason(reason))
+
+
+def read_key(text: str) -> str:
+    """Return the caller's key; where none was given, a new one."""
     try:
-        known = require_key(key) if key else f"cli-{uuid4().hex}"
+        return require_key(text) if text else f"cli-{uuid4().hex}"
     except ValueError as error:
         raise _wrong("--key", str(error)) from None
-    return Command(key=known, who=read_who(who), reason=read_reason(reason))
 
 
 def shown(text: str) -> str:
@@ -93,7 +115,8 @@ def shown(text: str) -> str:
     return "".join(character if character.isprintable() else "\ufffd" for character in text)
 
 
-def _line(text: str, *, called: str, longest: int) -> str:
+def read_line(text: str, *, called: str, longest: int) -> str:
+    """Return a line of text that says something."""
     if not text.strip() or len(text) > longest or not text.isprintable():
         raise _wrong(called, f"should be one line of 1 to {longest:,} printable characters")
     return text

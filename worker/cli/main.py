@@ -26,6 +26,7 @@ _MODULE_OF = {
     "refund": "corrections",
     "assign": "corrections",
     "void": "corrections",
+    "record-payment": "record_payment",
     "discrepancies": "discrepancies",
     "replay": "replay",
     "parked": "parked",

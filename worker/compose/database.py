@@ -13,12 +13,14 @@ from adapters.postgres.gateway_refunds import GatewayRefunds
 from adapters.postgres.idempotency_keys import IdempotencyKeys
 from adapters.postgres.invoices import Invoices
 from adapters.postgres.ledger import Ledger
+from adapters.postgres.manual_payments import ManualPayments
 from adapters.postgres.parked import ParkedQrs
 from adapters.postgres.schedule import ScheduleRuns
 from adapters.postgres.schema import migrate, require_schema
 from adapters.postgres.seals import Seals
 from worker.clock import utc_now
 from worker.correct import Correct
+from worker.record import RecordPayment
 from worker.replay import Replayed, replay
 from worker.seal import Seal, seal_keys
 from worker.settings import DatabaseSettings, SealSettings
@@ -125,6 +127,24 @@ def correct_on(pool: postgres.Pool, *, ledger: Ledger | None = None) -> Correct:
         invoices=Invoices(pool),
         keys=IdempotencyKeys(pool),
         gateway_refunds=GatewayRefunds(pool),
+        clock=utc_now,
+    )
+
+
+@contextmanager
+def compose_record(database: DatabaseSettings) -> Iterator[RecordPayment]:
+    """Put together what records payments by hand."""
+    with open_database(database) as pool:
+        yield record_on(pool)
+
+
+def record_on(pool: postgres.Pool, *, ledger: Ledger | None = None) -> RecordPayment:
+    """Put together what records payments by hand, on a pool that is open."""
+    return RecordPayment(
+        ledger=ledger or Ledger(pool),
+        invoices=Invoices(pool),
+        keys=IdempotencyKeys(pool),
+        manual_payments=ManualPayments(pool),
         clock=utc_now,
     )
 

@@ -24,7 +24,7 @@ from worker.actors import declare_actors, declare_job
 from worker.clock import utc_now
 from worker.close import CloseDue
 from worker.compose.core import check_requests_on, gateway_invoices_on, open_core
-from worker.compose.database import compose_seal, correct_on, open_database
+from worker.compose.database import compose_seal, correct_on, open_database, record_on
 from worker.compose.services import open_broker
 from worker.held import Held
 from worker.housekeeping import housekeep
@@ -111,6 +111,7 @@ def compose_web(
             check_requests=core.check_requests,
             api_keys=ApiKeys(core.pool),
             correct=correct_on(core.pool, ledger=core.ledger),
+            record=record_on(core.pool, ledger=core.ledger),
             issue=Issue(
                 gateways=core.gateways,
                 gateway_invoices=gateway_invoices_on(core.pool, qr_lifetime=web.qr_lifetime),

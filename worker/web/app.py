@@ -2,7 +2,7 @@
 
 from fastapi import FastAPI
 
-from worker.web import corrections, health, invoices, metrics, payments, webhooks
+from worker.web import corrections, health, invoices, manual, metrics, payments, webhooks
 from worker.web.errors import ErrorEnvelope, install_error_handlers
 from worker.web.limits import BodyLimit
 from worker.web.measure import Measure
@@ -23,6 +23,6 @@ def create_app(parts: WebParts) -> FastAPI:
     app.add_middleware(BodyLimit)
     app.add_middleware(Measure, metrics=parts.metrics)
     install_error_handlers(app)
-    for module in (invoices, corrections, payments, webhooks, health, metrics):
+    for module in (invoices, corrections, manual, payments, webhooks, health, metrics):
         app.include_router(module.router)
     return app

@@ -22,6 +22,7 @@ from domain.gateway import (
 )
 from domain.gateway_refund import RefundUnderwayError
 from domain.invoice import InvalidInvoiceError
+from domain.manual import NotRecordableError
 from domain.pay_link import Refusal
 from domain.refund import MoreThanHeldError, UnknownPaymentError, WrongCurrencyError
 from worker.issue import PayLinkRefusedError
@@ -66,7 +67,7 @@ def install_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(ApiError, _api_error)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)
-    for kind in (InvalidInvoiceError, PayLinkRefusedError, *_KNOWN):
+    for kind in (InvalidInvoiceError, NotRecordableError, PayLinkRefusedError, *_KNOWN):
         app.add_exception_handler(kind, _known_error)
     for down in (PoolTimeout, psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction):
         app.add_exception_handler(down, _database_error)
@@ -95,6 +96,8 @@ def _translate(error: Exception) -> ApiError:
     match error:
         case InvalidInvoiceError():
             return ApiError(422, "INVALID", error.message, field=error.field)
+        case NotRecordableError():
+            return ApiError(422, "INVALID", str(error), field=error.field)
         case PayLinkRefusedError(why=Refusal.INVOICE_VOID):
             return _translate(InvoiceVoidError())
         case PayLinkRefusedError():

@@ -16,6 +16,7 @@ from worker.clock import Clock
 from worker.correct import Correct
 from worker.issue import Issue
 from worker.metrics.instruments import Metrics
+from worker.record import RecordPayment
 from worker.ring import Ring
 from worker.sight import Sight
 from worker.webhook_token import WebhookTokens
@@ -31,6 +32,7 @@ class WebParts:
     api_keys: ApiKeys
     issue: Issue
     correct: Correct
+    record: RecordPayment
     gateways: Mapping[str, PaymentGateway]
     tokens: WebhookTokens
     ring: Ring
