@@ -5,9 +5,9 @@ from fastapi.responses import JSONResponse
 
 from simulator.qpay import auth, invoices, listing, payments
 from simulator.qpay.errors import QPayError
-from simulator.qpay.gate import WireRoute
+from simulator.qpay.gate import QPayRoute
 
-unknown = APIRouter(prefix="/v2", route_class=WireRoute)
+unknown = APIRouter(prefix="/v2", route_class=QPayRoute)
 
 
 @unknown.api_route("/{path:path}", methods=["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"])

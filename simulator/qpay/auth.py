@@ -12,10 +12,10 @@ from simulator.facts import Merchant
 from simulator.qpay import answers
 from simulator.qpay.credentials import credentials, no_credentials
 from simulator.qpay.errors import QPayError
-from simulator.qpay.gate import WireRoute
+from simulator.qpay.gate import QPayRoute
 from simulator.world import World, world_of
 
-router = APIRouter(prefix="/v2", route_class=WireRoute)
+router = APIRouter(prefix="/v2", route_class=QPayRoute)
 log = structlog.get_logger()
 
 

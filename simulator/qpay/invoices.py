@@ -12,7 +12,7 @@ from simulator.facts import Invoice, Line, Merchant
 from simulator.qpay import answers
 from simulator.qpay.auth import LoggedIn
 from simulator.qpay.errors import QPayError
-from simulator.qpay.gate import WireRoute
+from simulator.qpay.gate import QPayRoute
 from simulator.qpay.qr import bank_links, new_qr_text, png_base64
 from simulator.qpay.requests import CreateInvoice, body_of
 from simulator.world import World, world_of
@@ -20,7 +20,7 @@ from simulator.world import World, world_of
 MAX_AMOUNT = 10**12
 """In whole tögrög; QPay has some limit per merchant, this one keeps a QR readable."""
 
-router = APIRouter(prefix="/v2", route_class=WireRoute)
+router = APIRouter(prefix="/v2", route_class=QPayRoute)
 log = structlog.get_logger()
 
 

@@ -10,9 +10,9 @@ from simulator.facts import Invoice, Merchant
 from simulator.qpay import answers
 from simulator.qpay.auth import LoggedIn
 from simulator.qpay.errors import QPayError
-from simulator.qpay.gate import WireRoute
+from simulator.qpay.gate import QPayRoute
 from simulator.qpay.requests import ListPayments, body_of
-from simulator.qpay.tampering import rearranged
+from simulator.tampering import rearranged
 from simulator.telling import ToldPayment
 from simulator.world import World, world_of
 
@@ -20,7 +20,7 @@ LOCAL = ZoneInfo("Asia/Ulaanbaatar")
 TOO_LONG_PAGE = 695
 """Pages of about so many rows and more answer 500."""
 
-router = APIRouter(prefix="/v2", route_class=WireRoute)
+router = APIRouter(prefix="/v2", route_class=QPayRoute)
 
 
 @router.post("/payment/list")

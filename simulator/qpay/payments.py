@@ -10,13 +10,13 @@ from simulator.facts import PAID, REFUNDED, Merchant, Payment, PaymentType
 from simulator.qpay import answers
 from simulator.qpay.auth import LoggedIn
 from simulator.qpay.errors import QPayError
-from simulator.qpay.gate import WireRoute
+from simulator.qpay.gate import QPayRoute
 from simulator.qpay.invoices import own_invoice
 from simulator.qpay.requests import CheckPayment, GiveBack, body_of
-from simulator.qpay.tampering import rearranged
+from simulator.tampering import rearranged
 from simulator.world import World, world_of
 
-router = APIRouter(prefix="/v2", route_class=WireRoute)
+router = APIRouter(prefix="/v2", route_class=QPayRoute)
 log = structlog.get_logger()
 
 

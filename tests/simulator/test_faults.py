@@ -10,7 +10,7 @@ import pytest
 
 from simulator.faults import Fault
 from simulator.qpay.endpoints import POSSIBLE
-from simulator.qpay.tampering import UNKNOWN_STATUS
+from simulator.tampering import UNKNOWN_STATUS
 from tests.simulator.shapes import recorded
 from tests.simulator.shop import Bearer, Shop, invoice_request
 

@@ -1,15 +1,15 @@
-"""What faults do to calls and answers of QPay's wire."""
+"""What faults do to calls and answers, whosever wire it is."""
 
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from fastapi import Request, Response
 from fastapi.responses import HTMLResponse, StreamingResponse
 
 from simulator.faults import Drawn, Fault
-from simulator.qpay.errors import QPayError
 from simulator.wire import Dripping, NoAnswer
 
 HTTP_OK = 200
@@ -20,24 +20,35 @@ BAD_GATEWAY_PAGE = (
     "<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n"
 )
 UNKNOWN_STATUS = "QUARANTINED"
+STATUS_FIELDS = frozenset({"payment_status", "invoice_status", "resp_code"})
+"""Where gateways say what became of something."""
 
 Row = TypeVar("Row")
 
 
-async def instead(drawn: Drawn, *, log_out: Callable[[], None], unauthorized: QPayError) -> Response | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusals:
+    """How one gateway says no, in its own shape."""
+
+    busy: Callable[[], Response]
+    too_many: Callable[[], Response]
+    unauthorized: Callable[[], Response]
+
+
+async def instead(drawn: Drawn, *, log_out: Callable[[], None], refusals: Refusals) -> Response | None:
     """Do what a fault does before the call is acted upon; return the answer if it is not to be acted upon at all."""
     answer: Response | None = None
     drawn.done = True
     match drawn.kind:
         case Fault.BUSY:
-            answer = QPayError.refused(500, "SYSTEM_BUSY").answer()
+            answer = refusals.busy()
         case Fault.BAD_GATEWAY:
             answer = HTMLResponse(BAD_GATEWAY_PAGE, status_code=502)
         case Fault.TOO_MANY:
-            answer = QPayError.refused(429, "TOO_MANY_REQUESTS").answer()
+            answer = refusals.too_many()
             answer.headers["Retry-After"] = str(max(1, round(drawn.seconds)))
         case Fault.UNAUTHORIZED:
-            answer = unauthorized.answer()
+            answer = refusals.unauthorized()
         case Fault.HANG | Fault.RESET:
             answer = NoAnswer(seconds=drawn.seconds)
         case Fault.LATENCY:
@@ -117,7 +128,7 @@ def _with_another_value(body: bytes, drawn: Drawn) -> Response | None:
 
 def _meets(kind: Fault, key: str, found: object) -> bool:
     if kind is Fault.UNKNOWN_STATUS:
-        return key in {"payment_status", "invoice_status"}
+        return key in STATUS_FIELDS
     if kind is Fault.NAN:
         return _is_number(found)
     return found is not None
