@@ -1,1 +1,1 @@
-"""QPay on a laptop: speaks its wire, can be paid, and shares nothing with the client that it tests."""
+"""QPay and SocialPay on a laptop: speaks their wires, can be paid, and shares nothing with the client that it tests."""

@@ -12,13 +12,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from simulator import callbacks_api, control_api, pages, payments_api, settings_api
 from simulator.clock import Clock
-from simulator.facts import Merchant
+from simulator.facts import Merchant, Terminal
 from simulator.problems import problem
-from simulator.qpay.api import ROUTERS
+from simulator.qpay import api as qpay
+from simulator.socialpay import api as socialpay
 from simulator.world import Switches, World
 
 SAYS_SO = ("X-Simulator", "tootsoo")
-"""The header of every answer, so that nobody takes this for QPay."""
+"""The header of every answer, so that nobody takes this for the real one."""
 MAX_BODY_BYTES = 1_000_000
 CONTROLS = (control_api.router, payments_api.router, callbacks_api.router, settings_api.router)
 """What tests and people do with the simulator, apart from the wire."""
@@ -33,13 +34,21 @@ def create_app(
     switches: Switches | None = None,
     call_anywhere: bool = False,
     seed: int = 0,
+    terminals: Iterable[Terminal] = (),
 ) -> FastAPI:
-    """Make a simulator with these merchants and nothing issued yet; `app.state.world` holds it.
+    """Make a simulator with these merchants and terminals and nothing issued yet; `app.state.world` holds it.
 
     `clock` tells the time in UTC. Callbacks to other machines are refused unless `call_anywhere`; they are sent only
     while the application's lifespan runs. Faults, of which there are none at first, are drawn from `seed`.
     """
-    world = World(merchants, clock=clock, switches=switches or Switches(), call_anywhere=call_anywhere, seed=seed)
+    world = World(
+        merchants,
+        clock=clock,
+        switches=switches or Switches(),
+        call_anywhere=call_anywhere,
+        seed=seed,
+        terminals=terminals,
+    )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -47,7 +56,7 @@ def create_app(
             yield
 
     app = FastAPI(
-        title="QPay simulator",
+        title="Payment simulator",
         lifespan=lifespan,
         openapi_url=None,
         redirect_slashes=False,
@@ -58,7 +67,7 @@ def create_app(
         },
     )
     app.state.world = world
-    for router in (*ROUTERS, *CONTROLS, *pages.ROUTERS):
+    for router in (*qpay.ROUTERS, *socialpay.ROUTERS, *CONTROLS, *pages.ROUTERS):
         app.include_router(router)
     app.add_middleware(SaysSo)
     return app

@@ -84,6 +84,11 @@ class Book:
             still_open = (one for one in found if self.state(one, now=now) is InvoiceState.OPEN)
             return next(still_open, found[0] if found else None)
 
+    def by_qr(self, qr_text: str) -> Invoice | None:
+        """Find an invoice by the text of its QR."""
+        with self.lock:
+            return next((one for one in reversed(self._invoices.values()) if one.qr_text == qr_text), None)
+
     def payment(self, payment_id: str) -> Payment | None:
         """Find a payment by its id."""
         with self.lock:

@@ -1,7 +1,8 @@
 """Sending callbacks: in the background, at once, and without showing the secret in their URLs."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
@@ -19,17 +20,10 @@ TIMEOUT_S = 5.0
 RETRY_PAUSE_S = 1.0
 """Before a callback is sent a second time; the double before each further time."""
 HTTP_OK = 200
-TAKEN = "SUCCESS"
 KEPT_BODY_BYTES = 1_000
-"""So much of an answer is kept; SUCCESS is all that it should be."""
+"""So much of an answer is kept; a word is all that it should be."""
 
 log = structlog.get_logger()
-
-
-def callback_target(callback_url: str, *, payment_id: str) -> str:
-    """Append the payment's id to the merchant's URL, with `?` or `&` as it needs."""
-    url = callback_url.partition("#")[0]
-    return f"{url}{'&' if '?' in url else '?'}qpay_payment_id={payment_id}"
 
 
 def masked(url: str) -> str:
@@ -60,16 +54,39 @@ class Announcement:
     url: str = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outgoing:
+    """An announcement in the words of its gateway."""
+
+    method: str
+    url: str = field(repr=False)
+    body: Mapping[str, object] | None
+    """Goes as JSON; None is no body."""
+    wants: str | None
+    """The answer's body has to be this; None is any, as long as the status is 200."""
+
+
+Say = Callable[[Announcement], Outgoing]
+"""How one gateway announces a payment."""
+
+
 class Callbacks:
     """Sends callbacks from background tasks of the loop that `running` was entered in, and records their outcome.
 
-    Whether it tries again is a switch, for whether QPay does is not documented. Targets off this machine are refused
-    unless `call_anywhere`.
+    `says` has for each gateway how it announces. Whether it tries again is a switch, for that is not documented.
+    Targets off this machine are refused unless `call_anywhere`.
     """
 
     def __init__(
-        self, book: Book, *, clock: Clock, call_anywhere: bool, switches: Callable[[], Switches] = Switches
+        self,
+        book: Book,
+        *,
+        clock: Clock,
+        call_anywhere: bool,
+        says: Mapping[str, Say],
+        switches: Callable[[], Switches] = Switches,
     ) -> None:
+        self._says = says
         self._book = book
         self._clock = clock
         self._call_anywhere = call_anywhere
@@ -164,14 +181,13 @@ class Callbacks:
         status_code: int | None = None
         body: str | None = None
         error: str | None = "broken off by a mistake of the simulator"
-        url = callback_target(announcement.url, payment_id=announcement.payment.payment_id)
-        method = "POST" if self._switches().callback_by_post else "GET"
+        outgoing = self._says[announcement.invoice.gateway](announcement)
         try:
-            if not (self._call_anywhere or stays_here(url)):
+            if not (self._call_anywhere or stays_here(outgoing.url)):
                 error = "not sent: the target is not on this machine"
             else:
                 async with asyncio.timeout(TIMEOUT_S):
-                    status_code, body = await _call(transport, method, url)
+                    status_code, body = await _call(transport, outgoing)
                 error = None
         except TimeoutError:
             error = f"no answer within {TIMEOUT_S:g} s"
@@ -181,33 +197,45 @@ class Callbacks:
             error = "given up: the simulator was stopped or reset"
             raise
         finally:
+            taken = status_code == HTTP_OK and outgoing.wants in {None, body}
             sent = SentCallback(
                 payment_id=announcement.payment.payment_id,
                 invoice_id=announcement.invoice.invoice_id,
                 attempt=announcement.attempt,
-                masked_url=masked(url),
+                masked_url=masked(outgoing.url),
                 sent_at=sent_at,
                 status_code=status_code,
                 body=body,
                 error=error,
+                taken=taken,
             )
             self._book.add_callback(sent)
             _tell(sent)
-        return status_code == HTTP_OK and body == TAKEN
+        return taken
 
 
 def _announcements(payment: Payment, invoice: Invoice, *, times: int, url: str | None) -> list[Announcement]:
     target = invoice.callback_url if url is None else url
+    if not target:
+        return []
     return [
         Announcement(payment=payment, invoice=invoice, attempt=attempt, url=target) for attempt in range(1, times + 1)
     ]
 
 
-async def _call(transport: httpx.AsyncHTTPTransport, method: str, url: str) -> tuple[int, str]:
+async def _call(transport: httpx.AsyncHTTPTransport, outgoing: Outgoing) -> tuple[int, str]:
     timeouts = httpx.Timeout(TIMEOUT_S).as_dict()
-    response = await transport.handle_async_request(
-        httpx.Request(method, url, headers={"User-Agent": "qpay-simulator"}, extensions={"timeout": timeouts})
+    headers = {"User-Agent": "tootsoo-simulator"}
+    if outgoing.body is not None:
+        headers["Content-Type"] = "application/json"
+    request = httpx.Request(
+        outgoing.method,
+        outgoing.url,
+        headers=headers,
+        content=None if outgoing.body is None else json.dumps(outgoing.body, ensure_ascii=False),
+        extensions={"timeout": timeouts},
     )
+    response = await transport.handle_async_request(request)
     try:
         body = b""
         async for chunk in response.aiter_raw():

@@ -38,6 +38,7 @@ async def callbacks(request: Request) -> JSONResponse:
             "statusCode": one.status_code,
             "body": one.body,
             "error": one.error,
+            "taken": one.taken,
         }
         for one in world.book.callbacks()
     ]

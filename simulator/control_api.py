@@ -16,6 +16,7 @@ from simulator.paying import NotPayableError, pay
 from simulator.payments_api import payment_fact
 from simulator.problems import invalid, problem
 from simulator.qpay.endpoints import CANCEL_INVOICE, CANCEL_PAYMENT, CHECK, GET_INVOICE, GET_PAYMENT, REFUND_PAYMENT
+from simulator.socialpay import endpoints as socialpay
 from simulator.world import World, world_of
 
 DELAY_MAX_S = 86_400 * 30
@@ -25,17 +26,18 @@ log = structlog.get_logger()
 
 
 class WhichInvoice(BaseModel):
-    """An invoice, by its number (the newest open one) or its id."""
+    """An invoice, by its number (the newest open one), its id, or the text of its QR, as a phone reads it."""
 
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid")
 
     number: str | None = None
     invoice_id: str | None = None
+    qr_text: str | None = None
 
     @model_validator(mode="after")
     def _names_one_invoice(self) -> Self:
-        if (self.number is None) == (self.invoice_id is None):
-            raise PydanticCustomError("which", "name the invoice by either number or invoiceId")
+        if [self.number, self.invoice_id, self.qr_text].count(None) != 2:  # noqa: PLR2004 - one of three
+            raise PydanticCustomError("which", "name the invoice by one of number, invoiceId and qrText")
         return self
 
 
@@ -59,7 +61,7 @@ class PayOrder(WhichInvoice):
 
 @router.post("/pay")
 async def pay_invoice(request: Request) -> JSONResponse:
-    """Pay an invoice, by its number (the newest open one) or its id, and send the callbacks.
+    """Pay an invoice, by its number (the newest open one), its id or its QR, and send the callbacks.
 
     The body is a PayOrder, whatever content type it claims. 201 with the payment; 404 INVOICE_NOT_FOUND; 409 with the
     reason why the invoice does not take the payment, unless `force`; 422 INVALID.
@@ -121,6 +123,7 @@ async def facts(request: Request) -> JSONResponse:
     with world.book.lock:
         invoices = [
             {
+                "gateway": invoice.gateway,
                 "invoiceId": invoice.invoice_id,
                 "number": invoice.number,
                 "amount": invoice.amount,
@@ -143,9 +146,9 @@ async def calls(request: Request) -> JSONResponse:
         {
             "endpoints": endpoints,
             "logins": endpoints.get("POST /v2/auth/token", 0),
-            "checks": counted.by_invoice(CHECK),
+            "checks": counted.by_invoice(CHECK) | counted.by_invoice(socialpay.CHECK),
             "gets": counted.by_invoice(GET_INVOICE),
-            "cancels": counted.by_invoice(CANCEL_INVOICE),
+            "cancels": counted.by_invoice(CANCEL_INVOICE) | counted.by_invoice(socialpay.CANCEL),
             "paymentGets": counted.by_invoice(GET_PAYMENT),
             "refunds": counted.by_invoice(REFUND_PAYMENT),
             "paymentCancels": counted.by_invoice(CANCEL_PAYMENT),
@@ -167,4 +170,6 @@ async def reset(request: Request) -> JSONResponse:
 def _find(world: World, order: WhichInvoice) -> Invoice | None:
     if order.number is not None:
         return world.book.newest(order.number, now=world.clock())
+    if order.qr_text is not None:
+        return world.book.by_qr(order.qr_text)
     return world.book.invoice(order.invoice_id or "")

@@ -1,4 +1,4 @@
-"""What there is at the simulated gateway: merchants, invoices, payments, and the callbacks that were sent."""
+"""What there is at the simulated gateways: merchants, invoices, payments, and the callbacks that were sent."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -43,6 +43,16 @@ class Merchant:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Terminal:
+    """A merchant at SocialPay: eight characters from the bank, and what its calls are signed with."""
+
+    terminal: str
+    secret: str = field(repr=False)
+    push_url: str = ""
+    """Whom the bank was told to push to; nobody, when it is empty."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
     """One line of an invoice, as the merchant described it."""
 
@@ -57,12 +67,14 @@ class Line:
 class Invoice:
     """One QR that can be paid. Amounts are whole tögrög, times UTC."""
 
+    gateway: str
+    """At which gateway: `qpay` or `socialpay`."""
     invoice_id: str
     merchant: str
-    """The merchant's username."""
+    """The merchant's username, or its terminal."""
     invoice_code: str
     number: str
-    """The merchant's own sender_invoice_no; several invoices may share it."""
+    """The merchant's own number; at QPay, where it is called sender_invoice_no, several invoices may share it."""
     description: str
     amount: int
     callback_url: str = field(repr=False)
@@ -73,14 +85,14 @@ class Invoice:
     """None when it never runs out."""
     has_own_expiry: bool
     """Whether the merchant asked for the expiry: only then does GET invoice tell it."""
-    allow_partial: bool
-    minimum_amount: int | None
-    allow_exceed: bool
-    maximum_amount: int | None
-    branch_code: str | None
-    due_date: datetime | None
-    note: str | None
-    lines: tuple[Line, ...]
+    allow_partial: bool = False
+    minimum_amount: int | None = None
+    allow_exceed: bool = False
+    maximum_amount: int | None = None
+    branch_code: str | None = None
+    due_date: datetime | None = None
+    note: str | None = None
+    lines: tuple[Line, ...] = ()
     canceled_at: datetime | None = None
 
 
@@ -89,13 +101,15 @@ class Payment:
     """One payment of one invoice. Amounts are whole tögrög, `amount` before the fee; the time is UTC."""
 
     payment_id: str
-    """15 digits for bank transfers, a UUID for cards."""
+    """At QPay 15 digits for bank transfers, a UUID for cards; at SocialPay, which has none, `terminal:number`."""
     invoice_id: str
     amount: int
     fee: int
     type: PaymentType
     status: str
     paid_at: datetime
+    approval_code: str = ""
+    """Six digits at SocialPay; several payments may have the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,4 +125,6 @@ class SentCallback:
     status_code: int | None
     body: str | None
     """The beginning of the answer; QPay wants exactly SUCCESS."""
+    taken: bool
+    """Whether the gateway is content with the answer."""
     error: str | None

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from itertools import count
 from secrets import randbelow
 from uuid import uuid4
 
@@ -50,13 +51,14 @@ def pay(
             _check_amount(invoice, wanted, outstanding=outstanding)
         wanted = wanted or invoice.amount
         payment = Payment(
-            payment_id=_payment_id(payment_type, taken=lambda one: book.payment(one) is not None),
+            payment_id=_payment_id(invoice, payment_type, taken=lambda one: book.payment(one) is not None),
             invoice_id=invoice.invoice_id,
             amount=wanted,
-            fee=(wanted * FEE_PER_CENT + 50) // 100,
+            fee=(wanted * FEE_PER_CENT + 50) // 100 if invoice.gateway == "qpay" else 0,
             type=payment_type,
             status=status,
             paid_at=now if paid_at is None else paid_at,
+            approval_code="" if invoice.gateway == "qpay" else f"{randbelow(10**6):06d}",
         )
         book.add_payment(payment)
         if row_delay:
@@ -88,8 +90,18 @@ def _check_amount(invoice: Invoice, amount: int, *, outstanding: int) -> None:
         raise NotPayableError("MORE_THAN_MAXIMUM", f"the most to be paid is {invoice.maximum_amount}")
 
 
-def _payment_id(payment_type: PaymentType, *, taken: Callable[[str], bool]) -> str:
-    """Make an id as QPay does. Random, so that a simulator started anew does not repeat those of an earlier one."""
+def _payment_id(invoice: Invoice, payment_type: PaymentType, *, taken: Callable[[str], bool]) -> str:
+    """Make an id as QPay does: random, so that a simulator started anew does not repeat those of an earlier one.
+
+    SocialPay has none: what tells its payments apart is terminal and number, as long as nobody pays twice.
+    """
+    if invoice.gateway == "socialpay":
+        payment_id = once = f"{invoice.merchant}:{invoice.number}"
+        for again in count(2):
+            if not taken(payment_id):
+                break
+            payment_id = f"{once}:{again}"
+        return payment_id
     if payment_type is PaymentType.CARD:
         return str(uuid4())
     while taken(payment_id := str(10**14 + randbelow(9 * 10**14))):

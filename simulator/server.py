@@ -15,7 +15,7 @@ from fastapi import FastAPI
 
 from simulator.app import create_app
 from simulator.clock import Clock, utc_now
-from simulator.facts import Merchant
+from simulator.facts import Merchant, Terminal
 from simulator.faults import Rule
 from simulator.loopback import is_loopback
 from simulator.wire import Protocol
@@ -39,6 +39,7 @@ def run(
     call_anywhere: bool = False,
     seed: int | None = None,
     rules: Iterable[Rule] = (),
+    terminals: Iterable[Terminal] = (),
 ) -> None:
     """Serve a simulator until SIGTERM or SIGINT, then return.
 
@@ -47,7 +48,14 @@ def run(
     others can reach, unless `allow_public`, and for rules that cannot be; OSError when the address is taken.
     """
     seed = randbelow(SEED_MAX) if seed is None else seed
-    app = create_app(merchants=merchants, clock=utc_now, switches=switches, call_anywhere=call_anywhere, seed=seed)
+    app = create_app(
+        merchants=merchants,
+        clock=utc_now,
+        switches=switches,
+        call_anywhere=call_anywhere,
+        seed=seed,
+        terminals=terminals,
+    )
     app.state.world.faults.set(rules)
     with _listening(host, port, allow_public=allow_public) as listener:
         _Server(app, url=_url(listener), on_ready=on_ready or partial(_print, seed=seed)).run(sockets=[listener])
@@ -69,9 +77,17 @@ def serving(
     switches: Switches | None = None,
     call_anywhere: bool = False,
     seed: int = 0,
+    terminals: Iterable[Terminal] = (),
 ) -> Iterator[Running]:
     """Serve a simulator on a free port of this machine, in a thread, for as long as the context lasts."""
-    app = create_app(merchants=merchants, clock=clock, switches=switches, call_anywhere=call_anywhere, seed=seed)
+    app = create_app(
+        merchants=merchants,
+        clock=clock,
+        switches=switches,
+        call_anywhere=call_anywhere,
+        seed=seed,
+        terminals=terminals,
+    )
     with _listening("127.0.0.1", 0, allow_public=False) as listener:
         url, ready = _url(listener), threading.Event()
         server = _Server(app, url=url, on_ready=lambda _: ready.set())

@@ -1,4 +1,4 @@
-"""The control API's settings: faults, switches, the clock, who the merchants are; and what was called lately."""
+"""The control API's settings: faults, switches, the clock, merchants and terminals; and what was called lately."""
 
 import structlog
 from fastapi import APIRouter, Request
@@ -7,7 +7,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, V
 from pydantic.alias_generators import to_camel
 
 from simulator.clock import rfc3339
-from simulator.facts import Merchant
+from simulator.facts import Merchant, Terminal
 from simulator.faults import EVERY, Rule
 from simulator.problems import invalid, problem
 from simulator.switches import as_json, changed
@@ -55,6 +55,14 @@ class MerchantOrder(_Order):
     username: str = Field(min_length=1, max_length=45, pattern=r"^[^:]+$")
     password: str = Field(min_length=1, max_length=255)
     invoice_code: str = Field(min_length=1, max_length=45)
+
+
+class TerminalOrder(_Order):
+    """One more terminal at SocialPay, or another secret or address for one."""
+
+    terminal: str = Field(pattern=r"^[A-Za-z0-9]{8}$")
+    secret: str = Field(min_length=1, max_length=255)
+    push_url: str = Field(default="", max_length=255)
 
 
 @router.get("/faults")
@@ -140,6 +148,24 @@ async def log_in_elsewhere(request: Request, username: str) -> JSONResponse:
     if username not in world.merchants:
         return problem(404, "MERCHANT_NOT_FOUND", "no such merchant may log in here")
     return JSONResponse({"ended": world.sessions.end(username)})
+
+
+@router.get("/terminals")
+async def terminals(request: Request) -> JSONResponse:
+    """Tell which terminals there are, without their secrets and the addresses that they push to."""
+    return JSONResponse({"terminals": [{"terminal": one} for one in world_of(request).terminals]})
+
+
+@router.post("/terminals")
+async def add_terminal(request: Request) -> JSONResponse:
+    """Give one more terminal out, or another secret or address. The body is a TerminalOrder. 201; 422 INVALID."""
+    world = world_of(request)
+    try:
+        order = TerminalOrder.model_validate_json(await request.body())
+    except ValidationError as problems:
+        return invalid(problems)
+    world.terminals[order.terminal] = Terminal(terminal=order.terminal, secret=order.secret, push_url=order.push_url)
+    return JSONResponse({"terminal": order.terminal}, status_code=201)
 
 
 @router.get("/log")

@@ -1,4 +1,4 @@
-"""Ways of QPay that differ between places and times, or that nobody has seen: a client has to live with either."""
+"""Ways of the gateways that differ between places and times, or that nobody has seen: a client lives with either."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -12,7 +12,7 @@ RETRIES_MAX = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Switches:
-    """How this QPay behaves. The defaults are what is seen today, or where nobody looked, the likelier answer."""
+    """How these gateways behave. The defaults are what is seen today, or where nobody looked, the likelier answer."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
@@ -52,6 +52,25 @@ class Switches:
     """A callback that is not answered 200 SUCCESS is sent again, so often; whether QPay does is not documented."""
     refund_is_called_back: bool = False
     """The callback_url of a refund is called. Nobody has seen with what; here it is the payment's id."""
+    socialpay_unpaid: Literal["error", "code", "status", "silence"] = "error"
+    """How an unpaid invoice answers a check: with an error under HTTP 200, with a resp_code that is not 00, with the
+    error under HTTP 500, or with a header that is not 200 and nothing else. The first is assumed, no body is known."""
+    socialpay_errors_alike: bool = False
+    """All errors have the errorType ERROR, and only their Mongolian words differ: no type has been published."""
+    socialpay_errors_by_status: bool = False
+    """Errors come under an HTTP status of 400 instead of 200. An unpaid invoice has a switch of its own."""
+    socialpay_no_error: bool = False
+    """Where there is no error body.error is absent instead of empty."""
+    socialpay_amount: Literal["text", "decimals", "number"] = "text"
+    """How a check writes an amount: "18000", "18000.00" or 18000. All three have been seen."""
+    socialpay_check_unsigned: bool = False
+    """A check of a paid invoice comes without its checksum."""
+    socialpay_cancelled_is_forgotten: bool = False
+    """A cancelled invoice is not found any more, instead of being called cancelled. Nobody has seen which it is."""
+    socialpay_number_again: Literal["refused", "again"] = "refused"
+    """What a create with a number that was used before comes to: an error, or the same QR. Nobody has seen which."""
+    socialpay_push_in_envelope: bool = False
+    """A push has header and body like an answer, instead of being flat. The flat one is assumed."""
 
 
 _FORM = TypeAdapter(Switches)

@@ -19,13 +19,13 @@ class Telling:
     """In tögrög, with up to two decimals."""
     currency: str | None = None
     hidden: bool = False
-    """It is neither in payment/check and payment/list nor in GET payment."""
+    """No call shows it: neither payment/check nor payment/list nor GET payment; SocialPay calls its invoice unpaid."""
     hidden_until: datetime | None = None
     """It is hidden before this time: a row that becomes visible later than its callback."""
     duplicated: int = 1
-    """So many rows of payment/check are this payment, one after the other."""
+    """So many rows of payment/check are this payment, one after the other. SocialPay has no rows."""
     garbled: bool = False
-    """Its rows and its description have no payment_amount."""
+    """Wherever it is told, its amount is missing."""
 
     def hides(self, *, now: datetime) -> bool:
         """Tell whether the payment is kept from the wire at `now`."""
@@ -47,6 +47,7 @@ class ToldPayment:
     type: PaymentType
     status: str
     paid_at: datetime
+    approval_code: str
     garbled: bool
 
 
@@ -61,5 +62,6 @@ def tell(payment: Payment, *, telling: Telling) -> ToldPayment:
         type=payment.type,
         status=telling.status or payment.status,
         paid_at=payment.paid_at,
+        approval_code=payment.approval_code,
         garbled=telling.garbled,
     )

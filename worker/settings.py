@@ -18,6 +18,9 @@ from worker import runfile
 CALLBACK_URL_MAX = 190
 """QPay takes 255 characters; the token takes 64 and a slash."""
 
+SOCIALPAY_WEBHOOK = "/v2/socialpay/webhook"
+"""Where SocialPay pushes to, behind `PUBLIC_URL`: the bank has to be told."""
+
 QR_LIFETIME = timedelta(days=7)
 
 PUBLIC_URL_MAX = CALLBACK_URL_MAX - len("/v2/qpay/webhook")
@@ -108,6 +111,7 @@ SECRET_MIN = 32
 HttpUrl = Annotated[str, _url("http", "https")]
 PostgresUrl = Annotated[str, _url("postgresql", "postgres")]
 RedisUrl = Annotated[str, _url("redis", "rediss")]
+Terminal = Annotated[str, Field(pattern="^[A-Za-z0-9]{8}$")]
 Positive = Annotated[float, Field(gt=0, le=86_400)]
 
 
@@ -255,12 +259,15 @@ class SimulatedMerchant:
 
 
 class SimulatorSettings(_Settings):
-    """Whom the simulator knows: the account that the other processes use, and others beside it."""
+    """Whom the simulator knows: the accounts that other processes use, others beside them, and whom it pushes to."""
 
     qpay_username: str = "TEST_MERCHANT"
     qpay_password: SecretStr = SecretStr("simulator-password")
     qpay_invoice_code: str = "TEST_INVOICE"
     simulator_merchants: Annotated[tuple[SimulatedMerchant, ...], NoDecode, BeforeValidator(_merchants)] = ()
+    socialpay_terminal: Terminal = "95000059"
+    socialpay_secret: SecretStr = SecretStr("simulator-secret")
+    public_url: HttpUrl | None = None
 
 
 _Group = TypeVar("_Group", bound=_Settings)

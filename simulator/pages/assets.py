@@ -1,4 +1,4 @@
-"""What pages show and no other machine is asked for: the banks' logos."""
+"""What pages show and no other machine is asked for: the logos of banks and applications."""
 
 from html import escape
 
@@ -9,6 +9,8 @@ from simulator.pages.rendering import not_found
 from simulator.qpay.qr import BANKS
 
 COLOURS = ("#0b6e4f", "#1d4e89", "#7b2d8b", "#b3541e", "#35524a", "#8c1c13", "#2f3e9e", "#4a5a12", "#006d77")
+SOCIALPAY = "socialpay-payment"
+"""The scheme of SocialPay's own links."""
 
 router = APIRouter()
 
@@ -17,6 +19,7 @@ router = APIRouter()
 async def logo(request: Request, scheme: str) -> Response:
     """Draw the first letter of a bank, so that no page asks the internet for its logo."""
     known = {one: (name, colour) for (name, _, one), colour in zip(BANKS, COLOURS, strict=True)}
+    known[SOCIALPAY] = ("SocialPay", "#1b6ec2")
     if scheme not in known:
         return not_found(request)
     name, colour = known[scheme]

@@ -9,6 +9,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from simulator.facts import PAID, Invoice, InvoiceState, Payment, PaymentType
+from simulator.pages.assets import SOCIALPAY
 from simulator.pages.rendering import message, not_found, page
 from simulator.paying import NotPayableError, pay
 from simulator.qpay.qr import bank_links, png_base64
@@ -114,6 +115,13 @@ def _announce(world: World, payment: Payment, invoice: Invoice, *, callback: str
         )
 
 
+def _links(invoice: Invoice) -> list[dict[str, str]]:
+    if invoice.gateway == "qpay":
+        return bank_links(invoice.qr_text, logos_url="/logo")
+    name = "SocialPay"
+    return [{"name": name, "description": name, "logo": f"/logo/{SOCIALPAY}.svg", "link": invoice.qr_text}]
+
+
 def _shown_again(invoice: Invoice) -> RedirectResponse:
     return RedirectResponse(f"/s/{invoice.invoice_id}", status_code=303)
 
@@ -136,7 +144,7 @@ def _invoice_page(request: Request, world: World, invoice: Invoice) -> HTMLRespo
         outstanding=outstanding,
         half=max(1, outstanding // 2),
         qr=png_base64(invoice.qr_text),
-        banks=bank_links(invoice.qr_text, logos_url="/logo"),
+        banks=_links(invoice),
         payments=payments,
         refundable=PAID,
         calls=calls[:CALLS],

@@ -6,7 +6,7 @@ from collections.abc import Callable
 LANGUAGES = {"en": "English", "mn": "Монгол"}
 
 _WORDS = {
-    "title": ("QPay simulator", "QPay симулятор"),
+    "title": ("Payment simulator", "Төлбөрийн симулятор"),
     "notice": ("This is a simulator. No money moves here.", "Энэ бол симулятор. Энд жинхэнэ мөнгө шилжихгүй."),
     "open_invoices": ("open invoices", "нээлттэй нэхэмжлэл"),
     "all_invoices": ("all invoices", "бүх нэхэмжлэл"),
@@ -17,6 +17,7 @@ _WORDS = {
     "to_list": ("All open invoices", "Нэхэмжлэлийн жагсаалт"),
     "reload": ("Reload", "Шинэчлэх"),
     "number": ("Number", "Дугаар"),
+    "gateway": ("Gateway", "Төлбөрийн систем"),
     "merchant": ("Merchant", "Мерчант"),
     "amount": ("Amount", "Дүн"),
     "state": ("State", "Төлөв"),
@@ -28,6 +29,9 @@ _WORDS = {
     "canceled": ("cancelled", "цуцлагдсан"),
     "expired": ("expired", "хугацаа дууссан"),
     "outstanding": ("outstanding", "үлдэгдэл"),
+    "qpay": ("QPay", "QPay"),
+    "socialpay": ("SocialPay", "SocialPay"),
+    "approval": ("Approval code", "Зөвшөөрлийн код"),
     "scan": ("Scan the QR, or choose your bank", "QR кодыг уншуулах эсвэл банкаа сонгоно уу"),
     "customer": ("The customer", "Төлөгч"),
     "pay_full": ("Pay in full", "Бүтэн төлөх"),
@@ -38,7 +42,7 @@ _WORDS = {
     "pay_fail": ("Let it fail", "Амжилтгүй болгох"),
     "pay_again": ("Pay all the same", "Гэсэн ч төлөх"),
     "expire": ("Let it run out", "Хугацааг дуусгах"),
-    "force": ("even if QPay would refuse it", "QPay зөвшөөрөхгүй байсан ч"),
+    "force": ("even if the gateway would refuse it", "Төлбөрийн систем зөвшөөрөхгүй байсан ч"),
     "callback": ("The callback", "Мэдэгдэл (callback)"),
     "callback_send": ("comes at once", "шууд ирнэ"),
     "callback_drop": ("never comes", "хэзээ ч ирэхгүй"),

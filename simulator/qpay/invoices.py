@@ -111,6 +111,7 @@ def _invoice(wanted: CreateInvoice, merchant: Merchant, *, world: World) -> Invo
         for line in wanted.lines
     ]
     return Invoice(
+        gateway="qpay",
         invoice_id=str(uuid4()),
         merchant=merchant.username,
         invoice_code=merchant.invoice_code,

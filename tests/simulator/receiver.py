@@ -17,6 +17,7 @@ class Receiver:
         self.callback_url = f"{url}/v2/qpay/webhook/{SECRET}"
         self.seen: list[str] = []
         self.methods: list[str] = []
+        self.bodies: list[bytes] = []
         self.released = Event()
         self.answer: Callable[[str], Answer] = lambda _: (200, {}, b"SUCCESS")
 
@@ -34,6 +35,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         receiver = self.server.receiver
+        receiver.bodies.append(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
         receiver.methods.append(self.command)
         receiver.seen.append(self.path)
         status, headers, body = receiver.answer(self.path)

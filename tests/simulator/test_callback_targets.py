@@ -2,7 +2,8 @@
 
 import pytest
 
-from simulator.callbacks import callback_target, masked, stays_here
+from simulator.callbacks import masked, stays_here
+from simulator.qpay.callback import callback_target
 from tests.simulator.receiver import SECRET
 from tests.simulator.shop import Bearer, Shop
 

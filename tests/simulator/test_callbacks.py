@@ -28,6 +28,7 @@ def test_a_payment_is_announced_and_the_answer_recorded(shop: Shop, bearer: Bear
             "statusCode": 200,
             "body": "SUCCESS",
             "error": None,
+            "taken": True,
         }
     ]
     assert receiver.seen == [f"/v2/qpay/webhook/{SECRET}?qpay_payment_id={payment_id}"]
@@ -182,7 +183,7 @@ def test_no_secret_is_logged_or_told(shop: Shop, receiver: Receiver, caplog: pyt
 
 
 def test_sending_outside_the_lifespan_says_so(shop: Shop, bearer: Bearer) -> None:
-    callbacks = Callbacks(shop.world.book, clock=shop.clock, call_anywhere=False)
+    callbacks = Callbacks(shop.world.book, clock=shop.clock, call_anywhere=False, says={})
     bearer.issue("rent-1")
     shop.paid(number="rent-1", callback="drop")
     (invoice,), (payment,) = facts(shop)

@@ -29,6 +29,7 @@ def test_paying_by_number_pays_in_full_and_facts_tell_it(shop: Shop, bearer: Bea
     assert shop.look("facts") == {
         "invoices": [
             {
+                "gateway": "qpay",
                 "invoiceId": invoice_id,
                 "number": "rent-1",
                 "amount": 1_500_000,

@@ -4,10 +4,10 @@ import secrets
 from collections.abc import Callable, Mapping
 
 from simulator import server as simulator
-from simulator.facts import Merchant
+from simulator.facts import Merchant, Terminal
 from simulator.faults import Rule
 from simulator.switches import switched
-from worker.settings import SettingsError, SimulatedMerchant, SimulatorSettings
+from worker.settings import SOCIALPAY_WEBHOOK, SettingsError, SimulatedMerchant, SimulatorSettings
 from worker.starting import StartError
 
 
@@ -40,10 +40,16 @@ def run_simulator(
         Merchant(username=one.username, password=one.password.get_secret_value(), invoice_code=one.invoice_code)
         for one in (*settings.simulator_merchants, own)
     ]
+    terminal = Terminal(
+        terminal=settings.socialpay_terminal,
+        secret=settings.socialpay_secret.get_secret_value(),
+        push_url=f"{settings.public_url}{SOCIALPAY_WEBHOOK}" if settings.public_url else "",
+    )
     chosen = secrets.randbelow(simulator.SEED_MAX) if seed is None else seed
     try:
         simulator.run(
             merchants=merchants,
+            terminals=[terminal],
             host=host,
             port=port,
             seed=chosen,

@@ -1,0 +1,1 @@
+"""SocialPay's in-store API as the simulator speaks it."""
