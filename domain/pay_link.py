@@ -12,7 +12,7 @@ from domain.balance import Balance
 
 
 class GatewayInvoiceState(StrEnum):
-    """A gateway invoice's life: issuing → open | failed; open → settled | closing | expired; closing → the rest."""
+    """A gateway invoice's life: issuing → open | failed; open → settled | closing; closing → the rest."""
 
     ISSUING = "issuing"
     """Meant to be created; the gateway has not answered yet, or nobody knows what it did."""
@@ -27,6 +27,7 @@ class GatewayInvoiceState(StrEnum):
     """Unpayable, and replaced or to be replaced by a next generation."""
     CANCELLED = "cancelled"
     EXPIRED = "expired"
+    """It ran out, and nothing took its place."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,7 @@ _LOADED = [
         "parked",
         "processes",
         "record_payment",
+        "refresh",
         "refund_at_gateway",
         "replay",
         "simulate",

@@ -8,7 +8,7 @@ import psycopg
 import structlog
 
 from adapters.postgres.check_requests import CheckRequests
-from adapters.postgres.gateway_invoices import GatewayInvoices
+from adapters.postgres.gateway_invoices import GatewayInvoice, GatewayInvoices
 from domain.check_request import FINAL_TRIES
 from domain.gateway import (
     CancelOutcome,
@@ -19,6 +19,8 @@ from domain.gateway import (
     PaymentGateway,
 )
 from domain.pay_link import AfterPaid, GatewayInvoiceState, plan_after_paid
+from domain.payment_event import Source
+from domain.refresh import has_run_out
 from worker.clock import Clock
 from worker.look import look_now
 from worker.settle import Settle
@@ -47,11 +49,13 @@ class CloseQr:
         self._settle = settle
         self._clock = clock
 
-    def __call__(self, gateway_invoice_id: UUID) -> None:
+    def __call__(self, gateway_invoice_id: UUID, *, source: Source = Source.COMMAND, replaced: bool = True) -> None:
         """Cancel the QR at its gateway, look at it once more, and write how that ended.
 
-        Afterwards it is superseded, cancelled or settled; or open again, where its gateway keeps it open because a part
-        was paid and what is left is just what is outstanding. After an error it is still closing, and tried again.
+        Afterwards it is superseded, cancelled, settled or expired; or open again, where its gateway keeps it open
+        because a part was paid and what is left is just what is outstanding. After an error it is still closing, and
+        tried again. `source` is what made us look; not `replaced` is one after which no other is made though something
+        is outstanding.
 
         Raises:
             GatewayError: the gateway did not answer, or keeps a QR open that is no longer right.
@@ -60,22 +64,38 @@ class CloseQr:
         closing = self._gateway_invoices.read(gateway_invoice_id)
         if closing.state is not GatewayInvoiceState.CLOSING:
             return
-        at_gateway = closing.at_gateway
         with structlog.contextvars.bound_contextvars(
             invoice=closing.invoice_id, gateway_invoice=str(gateway_invoice_id), gateway=closing.gateway
         ):
-            outcome = self._gateways[closing.gateway].cancel(at_gateway)
-            log.info("close.answered", outcome=outcome)
+            outcome = self._make_unpayable(closing)
+            log.info("close.answered", outcome=outcome or "ran_out")
             # One last look: what was paid and never announced would be asked for again.
-            self._settle_now(gateway_invoice_id)
-            self._end(gateway_invoice_id, outcome)
+            self._settle_now(gateway_invoice_id, source=source)
+            self._end(gateway_invoice_id, outcome, replaced=replaced)
 
-    def _end(self, gateway_invoice_id: UUID, outcome: CancelOutcome) -> None:
+    def _make_unpayable(self, closing: GatewayInvoice) -> CancelOutcome | None:
+        """Cancel the QR; None where its gateway does not, and need not: it has run out there by itself."""
+        gateway = self._gateways[closing.gateway]
+        ran_out = has_run_out(closing.expires_at, capabilities=gateway.capabilities, now=self._clock())
+        if ran_out and not gateway.capabilities.cancels:
+            return None
+        try:
+            return gateway.cancel(closing.at_gateway)
+        except GatewayRefusedError as refusal:
+            if not ran_out:
+                raise
+            # Nobody has seen what QPay answers to this. The look that follows tells whether it knows the QR at all.
+            log.info("close.refused", code=refusal.code, consequence="it has run out and is taken for unpayable")
+            return None
+
+    def _end(self, gateway_invoice_id: UUID, outcome: CancelOutcome | None, *, replaced: bool) -> None:
         paid = self._gateway_invoices.read_paid(gateway_invoice_id)
         match outcome:
-            case CancelOutcome.CANCELLED:
-                replaced = paid.outstanding.amount > 0
-                state = GatewayInvoiceState.SUPERSEDED if replaced else GatewayInvoiceState.CANCELLED
+            case CancelOutcome.CANCELLED | None:
+                if paid.outstanding.amount <= 0:
+                    state = GatewayInvoiceState.CANCELLED
+                else:
+                    state = GatewayInvoiceState.SUPERSEDED if replaced else GatewayInvoiceState.EXPIRED
                 self._gateway_invoices.mark_closed(gateway_invoice_id, state=state)
             case CancelOutcome.PAID:
                 match plan_after_paid(paid, now=self._clock()):
@@ -94,9 +114,9 @@ class CloseQr:
             case _:
                 assert_never(outcome)
 
-    def _settle_now(self, gateway_invoice_id: UUID) -> None:
+    def _settle_now(self, gateway_invoice_id: UUID, *, source: Source) -> None:
         """Have a check answered that begins from now on, by us or by a worker; if that cannot be done, say so."""
-        if not look_now(gateway_invoice_id, check_requests=self._check_requests, settle=self._settle):
+        if not look_now(gateway_invoice_id, check_requests=self._check_requests, settle=self._settle, source=source):
             raise GatewayOutcomeUnknownError("a payment on the QR is being looked up: ask again")
 
 

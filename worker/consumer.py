@@ -25,6 +25,7 @@ def consume(broker: Broker, *, threads: int, held: Held) -> None:
     worker.start()
     log.info("worker.started", threads=threads)
     told_to_stop.wait()
+    held.told_to_stop.set()
     log.info("worker.stopping")
     worker.stop(timeout=SHUTDOWN_MS)
     log.info("worker.stopped", let_go=held.release_all())

@@ -14,6 +14,8 @@ class Held:
     """The leases that the threads of one process hold at the moment."""
 
     def __init__(self) -> None:
+        self.told_to_stop = threading.Event()
+        """Set once the process is to end: what takes long begins nothing more."""
         self._lock = threading.Lock()
         self._releases: dict[object, Callable[[], object]] = {}
 

@@ -11,6 +11,7 @@ from domain.schedule import EVERY_TRIES, NIGHTLY_TRIES, Every, Job, Nightly
 
 SEAL = "seal"
 HOUSEKEEPING = "housekeeping"
+REFRESH = "refresh"
 
 HOUSEKEEPING_AT = time(3, 0)
 """Nobody pays at three in the morning, by TIMEZONE."""
@@ -26,19 +27,28 @@ class Work:
     """A run that failed so often is given up."""
 
 
-def timetable(*, timezone: str, seal_every_s: float | None) -> tuple[Job, ...]:
+def timetable(*, timezone: str, refresh_at: time, seal_every_s: float | None) -> tuple[Job, ...]:
     """Return the jobs of this installation; nothing is sealed where `seal_every_s` is None."""
-    jobs = [Job(name=HOUSEKEEPING, cadence=Nightly(at=HOUSEKEEPING_AT, zone=ZoneInfo(timezone)))]
+    zone = ZoneInfo(timezone)
+    jobs = [
+        Job(name=REFRESH, cadence=Nightly(at=refresh_at, zone=zone)),
+        Job(name=HOUSEKEEPING, cadence=Nightly(at=HOUSEKEEPING_AT, zone=zone)),
+    ]
     if seal_every_s is not None:
         jobs.append(Job(name=SEAL, cadence=Every(every_s=seal_every_s)))
     return tuple(jobs)
 
 
 def works(
-    *, runs: ScheduleRuns, remove_history: Callable[[], Removed], seal: Callable[[], int] | None
+    *,
+    runs: ScheduleRuns,
+    remove_history: Callable[[], Removed],
+    refresh: Callable[[], str],
+    seal: Callable[[], int] | None,
 ) -> Mapping[str, Work]:
     """Return what a worker does for each job; without `seal` it says that it cannot."""
     return {
+        REFRESH: Work(do=lambda _: refresh(), tries=NIGHTLY_TRIES),
         HOUSEKEEPING: Work(do=lambda _: _keep_house(runs, remove_history), tries=NIGHTLY_TRIES),
         SEAL: Work(do=lambda _: _seal(seal), tries=EVERY_TRIES),
     }
@@ -46,7 +56,7 @@ def works(
 
 def _keep_house(runs: ScheduleRuns, remove_history: Callable[[], Removed]) -> str:
     removed = remove_history()
-    old_runs = runs.forget(nightly=[HOUSEKEEPING])
+    old_runs = runs.forget(nightly=[HOUSEKEEPING, REFRESH])
     return f"removed {removed.checks} old checks, {removed.callbacks} QRs' callbacks, {old_runs} runs"
 
 

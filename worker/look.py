@@ -13,14 +13,16 @@ LOOK_S = 6.0
 _LOOK_EVERY_S = 0.1
 
 
-def look_now(gateway_invoice_id: UUID, *, check_requests: CheckRequests, settle: Settle) -> bool:
+def look_now(
+    gateway_invoice_id: UUID, *, check_requests: CheckRequests, settle: Settle, source: Source = Source.COMMAND
+) -> bool:
     """Have a check answered that begins from now on; False when none was in `LOOK_S`: it stays requested.
 
     Raises:
         LookupError: there is no such gateway invoice.
 
     """
-    request = check_requests.request(gateway_invoice_id, source=Source.COMMAND)
+    request = check_requests.request(gateway_invoice_id, source=source)
     if request is None:
         raise LookupError(f"no gateway invoice {gateway_invoice_id}")
     until = time.monotonic() + LOOK_S

@@ -52,6 +52,10 @@ class RunJob:
                 with self._kept(run), self._held.holding(lambda: self._runs.release(run)):
                     result = work.do(run.period)
             except Exception as error:  # noqa: BLE001 - whatever it was, it is written down and tried again
+                if self._held.told_to_stop.is_set():
+                    self._runs.release(run)
+                    log.info("job.let_go", reason=str(error), consequence="another worker goes on with it")
+                    return
                 self._fail(run, error, tries=work.tries)
                 return
             if self._runs.finish(run, done=True, result=result):

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import time, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -97,6 +97,15 @@ def _lifetime(text: object) -> object:
     if parts is None:
         raise ValueError("should be a number with m, h or d behind it, such as 7d")
     return timedelta(**{{"m": "minutes", "h": "hours", "d": "days"}[parts[2]]: int(parts[1])})
+
+
+def _time_of_day(text: object) -> object:
+    if not isinstance(text, str):
+        return text
+    parts = re.fullmatch(r"([01]?\d|2[0-3]):([0-5]\d)", text.strip(), re.ASCII)
+    if parts is None:
+        raise ValueError("should be a time of day such as 02:00")
+    return time(int(parts[1]), int(parts[2]))
 
 
 def _time_zone(text: str) -> str:
@@ -209,13 +218,25 @@ class QPaySettings(_Settings):
 
 
 class WebSettings(_Settings):
-    """Where the web process listens, and what it is called from outside."""
+    """What QRs are issued with, by web and workers: where their callbacks go, what signs those, how long they live."""
 
     public_url: Annotated[HttpUrl, AfterValidator(_public_url)]
     webhook_secret: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_secrets)]
     qr_lifetime: Annotated[
         timedelta, BeforeValidator(_lifetime), Field(ge=timedelta(minutes=5), le=timedelta(days=365))
     ] = QR_LIFETIME
+
+
+class RefreshSettings(_Settings):
+    """When QRs are renewed before they expire, which, and how fast."""
+
+    refresh_at: Annotated[time, BeforeValidator(_time_of_day)] = time(2, 0)
+    refresh_horizon: Annotated[
+        timedelta, BeforeValidator(_lifetime), Field(ge=timedelta(minutes=5), le=timedelta(days=30))
+    ] = timedelta(hours=24)
+    reissue_days: Annotated[int, Field(ge=0, le=3_650)] = 30
+    refresh_per_s: Annotated[float, Field(gt=0, le=1_000)] = 10.0
+    refresh_threads: Annotated[int, Field(ge=1, le=50)] = 8
 
 
 class SealSettings(_Settings):

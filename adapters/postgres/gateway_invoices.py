@@ -147,7 +147,10 @@ class GatewayInvoices:
                         assert_never(plan)
 
     def mark_open(self, gateway_invoice_id: UUID, *, issued: IssuedInvoice) -> Opened | None:
-        """Save what the gateway answered to the create; None when it had been given up meanwhile."""
+        """Save what the gateway answered to the create; None when it had been given up meanwhile.
+
+        With an open QR its invoice is owed none any more, whoever had it made.
+        """
         links = json.dumps([asdict(link) for link in issued.links], ensure_ascii=False)
         with self._pool.connection() as connection:
             row: Row | None = _queries.mark_open(
@@ -175,6 +178,11 @@ class GatewayInvoices:
         """Write that the gateway keeps a closing QR open, and that what is left on it is still right."""
         with self._pool.connection() as connection:
             _queries.mark_kept(connection, id=gateway_invoice_id)
+
+    def state_of(self, gateway_invoice_id: UUID) -> GatewayInvoiceState:
+        """Read the state of a gateway invoice that there is."""
+        with self._pool.connection() as connection:
+            return GatewayInvoiceState(_queries.state_of(connection, id=gateway_invoice_id))
 
     def gateways(self) -> list[str]:
         """Return the gateways at which there are QRs."""

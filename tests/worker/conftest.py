@@ -30,6 +30,7 @@ from worker.settings import (
     MetricsSettings,
     QPaySettings,
     RedisSettings,
+    RefreshSettings,
     SealSettings,
     WebSettings,
 )
@@ -168,6 +169,8 @@ def working(stack: Stack) -> Iterator[Callable[[], int]]:
             redis=groups.redis,
             checks=groups.checks,
             qpay=groups.qpay,
+            web=groups.web,
+            refresh=RefreshSettings(),
             seals=SealSettings(),
             history=HistorySettings(),
         ) as (broker, _),

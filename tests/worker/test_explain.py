@@ -172,6 +172,7 @@ def worker_process(stack: Stack, *, database_url: str, redis_url: str) -> Iterat
         "QPAY_USERNAME": MERCHANT.username,
         "QPAY_PASSWORD": MERCHANT.password,
         "QPAY_INVOICE_CODE": MERCHANT.invoice_code,
+        "PUBLIC_URL": stack.groups.web.public_url,
         "WEBHOOK_SECRET": WEBHOOK_SECRET,
     }
     worker = subprocess.Popen(

@@ -30,7 +30,8 @@ def test_the_job_removes_history_that_is_older_than_the_setting(pool: Pool) -> N
             FROM generate_series(5, 14) AS days
             """
         )
-    jobs = works(runs=runs, remove_history=partial(housekeep, History(pool), days=10), seal=None)
+    remove_history = partial(housekeep, History(pool), days=10)
+    jobs = works(runs=runs, remove_history=remove_history, refresh=lambda: "", seal=None)
     runs.enter(HOUSEKEEPING, "2026-11-22", now=runs.now())
 
     RunJob(runs=runs, works=jobs, held=Held())(1)

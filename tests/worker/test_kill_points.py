@@ -16,6 +16,8 @@ SETTINGS = {
     "QPAY_USERNAME": "u",
     "QPAY_PASSWORD": "p",
     "QPAY_INVOICE_CODE": "c",
+    "PUBLIC_URL": "http://127.0.0.1:1",
+    "WEBHOOK_SECRET": "x" * 32,
 }
 
 

@@ -18,7 +18,7 @@ from tests.worker.conftest import METRICS_TOKEN, Stack
 from tests.worker.scrape import Scrape, scrape
 from worker.compose.processes import compose_worker
 from worker.metrics.instruments import Metrics
-from worker.settings import HistorySettings, SealSettings
+from worker.settings import HistorySettings, RefreshSettings, SealSettings
 
 
 def of_web(stack: Stack) -> Scrape:
@@ -38,6 +38,8 @@ def counting(stack: Stack) -> Iterator[Metrics]:
         redis=groups.redis,
         checks=groups.checks,
         qpay=groups.qpay,
+        web=stack.groups.web,
+        refresh=RefreshSettings(),
         seals=SealSettings(),
         history=HistorySettings(),
         metrics=metrics,

@@ -51,6 +51,8 @@ def settings(database_url: str, redis_url: str) -> dict[str, str]:
     return {
         "DATABASE_URL": database_url,
         "REDIS_URL": redis_url,
+        "PUBLIC_URL": "http://127.0.0.1:9",
+        "WEBHOOK_SECRET": "a webhook secret of thirty-two characters",
         "QPAY_BASE_URL": "http://127.0.0.1:9",
         "QPAY_USERNAME": "TEST_MERCHANT",
         "QPAY_PASSWORD": "simulator-password",

@@ -1,10 +1,11 @@
 """The schedule from its tick to what a worker has done, with the clock in the test's hand."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
+from typing import TypedDict
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
@@ -19,7 +20,7 @@ from tests.waiting import wait_until
 from tests.worker.test_cli import run
 from worker.clock import utc_now
 from worker.held import Held
-from worker.jobs import HOUSEKEEPING, SEAL, Work, timetable, works
+from worker.jobs import HOUSEKEEPING, REFRESH, SEAL, Work, timetable, works
 from worker.plan import Plan
 from worker.run_job import RunJob
 from worker.scheduler import heed_the_clock
@@ -183,10 +184,24 @@ def nothing_old() -> Removed:
     return Removed(checks=0, callbacks=0)
 
 
+def nothing_expires() -> str:
+    return "0 refreshed"
+
+
+class _Others(TypedDict):
+    """What the other jobs do, in tests of one."""
+
+    remove_history: Callable[[], Removed]
+    refresh: Callable[[], str]
+
+
+OTHERS: _Others = {"remove_history": nothing_old, "refresh": nothing_expires}
+
+
 def test_a_worker_without_the_seal_secret_says_so(runs: ScheduleRuns) -> None:
     runs.enter(SEAL, "1", now=NOON)
 
-    RunJob(runs=runs, works=works(runs=runs, remove_history=nothing_old, seal=None), held=Held())(1)
+    RunJob(runs=runs, works=works(runs=runs, **OTHERS, seal=None), held=Held())(1)
 
     last = runs.last(SEAL)
     assert last is not None
@@ -198,25 +213,30 @@ def test_the_list_tells_each_jobs_last_result_and_next_run(
 ) -> None:
     settings = {"DATABASE_URL": database_url, "SEAL_SECRET": "s" * 32, "TIMEZONE": "Asia/Ulaanbaatar"}
     before = json.loads(run(tmp_path, "scheduler --list --json", **settings).stdout)
-    worker = RunJob(runs=runs, works=works(runs=runs, remove_history=nothing_old, seal=lambda: 5), held=Held())
+    worker = RunJob(runs=runs, works=works(runs=runs, **OTHERS, seal=lambda: 5), held=Held())
 
     def ring(run_ids: Iterable[int]) -> None:
         for run_id in run_ids:
             worker(run_id)
 
-    jobs = timetable(timezone="Asia/Ulaanbaatar", seal_every_s=10)
+    jobs = timetable(timezone="Asia/Ulaanbaatar", refresh_at=time(2, 0), seal_every_s=10)
     Plan(jobs=jobs, runs=runs, ring_runs=ring, clock=runs.now)()
     after = run(tmp_path, "scheduler --list --json", **settings)
     words = run(tmp_path, "scheduler --list", **settings)
 
-    assert [(job["job"], job["last"]) for job in before["jobs"]] == [(HOUSEKEEPING, None), (SEAL, None)]
-    house, seal = json.loads(after.stdout)["jobs"]
+    assert [(job["job"], job["last"]) for job in before["jobs"]] == [
+        (REFRESH, None),
+        (HOUSEKEEPING, None),
+        (SEAL, None),
+    ]
+    refresh, house, seal = json.loads(after.stdout)["jobs"]
     assert (house["last"]["outcome"], house["last"]["result"]) == (
         "done",
         "removed 0 old checks, 0 QRs' callbacks, 0 runs",
     )
     assert (seal["last"]["period"], seal["last"]["result"]) == ("1", "5 events sealed")
-    assert house["nextAt"].endswith("T19:00:00Z")
+    assert refresh["last"]["result"] == "0 refreshed"
+    assert (refresh["nextAt"][10:], house["nextAt"][10:]) == ("T18:00:00Z", "T19:00:00Z")
     assert (after.returncode, words.returncode) == (0, 0)
     assert {"Asia/Ulaanbaatar", "housekeeping", "ring"} <= set(words.stdout.split())
 

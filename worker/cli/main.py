@@ -28,6 +28,7 @@ _MODULE_OF = {
     "void": "corrections",
     "record-payment": "record_payment",
     "discrepancies": "discrepancies",
+    "refresh": "refresh",
     "replay": "replay",
     "parked": "parked",
     "verify": "verify",

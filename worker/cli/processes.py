@@ -23,6 +23,7 @@ from worker.settings import (
     MetricsSettings,
     QPaySettings,
     RedisSettings,
+    RefreshSettings,
     SealSettings,
     StartSettings,
     WebSettings,
@@ -97,6 +98,8 @@ def web(
 def worker(metrics_port: MetricsPort = None, metrics_host: MetricsHost = "127.0.0.1") -> None:
     """Ask the gateways about what callbacks announced, and do the schedule's jobs. Run as many as you like.
 
+    It renews QRs by night, so it needs PUBLIC_URL and WEBHOOK_SECRET as web does.
+
     Example: tootsoo worker --metrics-port 9101
     """
     groups = (
@@ -104,13 +107,15 @@ def worker(metrics_port: MetricsPort = None, metrics_host: MetricsHost = "127.0.
         load(RedisSettings),
         load(CheckSettings),
         load(QPaySettings),
+        load(WebSettings),
+        load(RefreshSettings),
         load(SealSettings),
         load(HistorySettings),
         load(MetricsSettings),
     )
     threads, within_s = load(WorkerSettings).worker_threads, load(StartSettings).start_within_s
     start_logs("worker", *groups)
-    database, redis, checks, qpay, seals, history, allowed = groups
+    database, redis, checks, qpay, web_settings, refresh, seals, history, allowed = groups
     accident, metrics = load_accident(), Metrics()
     if accident is not None:
         log.warning("worker.will_have_an_accident", point=accident.point.value, signal=accident.signal.name)
@@ -122,6 +127,8 @@ def worker(metrics_port: MetricsPort = None, metrics_host: MetricsHost = "127.0.
             redis=redis,
             checks=checks,
             qpay=qpay,
+            web=web_settings,
+            refresh=refresh,
             seals=seals,
             history=history,
             metrics=metrics,

@@ -14,14 +14,16 @@ from worker.clock import rfc3339
 from worker.compose.database import open_schedule
 from worker.jobs import timetable
 from worker.scheduler import TICK_EVERY_S
-from worker.settings import CommonSettings, DatabaseSettings, SealSettings, load
+from worker.settings import CommonSettings, DatabaseSettings, RefreshSettings, SealSettings, load
 
 
 def jobs_of_settings() -> tuple[Job, ...]:
     """Return the jobs of this installation."""
     seals = load(SealSettings)
     return timetable(
-        timezone=load(CommonSettings).timezone, seal_every_s=seals.seal_every_s if seals.seal_secret else None
+        timezone=load(CommonSettings).timezone,
+        refresh_at=load(RefreshSettings).refresh_at,
+        seal_every_s=seals.seal_every_s if seals.seal_secret else None,
     )
 
 

@@ -25,10 +25,10 @@ from worker.clock import utc_now
 from worker.close import CloseDue
 from worker.compose.core import check_requests_on, gateway_invoices_on, open_core
 from worker.compose.database import compose_seal, correct_on, open_database, record_on
+from worker.compose.issuing import issue_on, refresh_on, tokens_of
 from worker.compose.services import open_broker
 from worker.held import Held
 from worker.housekeeping import housekeep
-from worker.issue import Issue
 from worker.jobs import works
 from worker.kill_points import Accident, fatal_settle
 from worker.latest import Latest
@@ -36,6 +36,7 @@ from worker.metrics.instruments import Metrics
 from worker.metrics.messages import MessageMetrics
 from worker.metrics.state import StateCollector
 from worker.plan import Plan
+from worker.refresh_all import refresh_nightly
 from worker.refund_at_gateway import RefundAtGateway
 from worker.ring import ring_due
 from worker.run_job import RunJob
@@ -46,18 +47,21 @@ from worker.settings import (
     MetricsSettings,
     QPaySettings,
     RedisSettings,
+    RefreshSettings,
     SealSettings,
     WebSettings,
 )
 from worker.sight import FRESH_S, NOTHING_SEEN, WAIT_S, Sight, look
 from worker.starting import await_up, database_reported
 from worker.web.parts import WebParts
-from worker.webhook_token import WebhookTokens
 
 WEB_REDIS_TIMEOUT_S = 1.0
 """A callback is answered even while Redis hangs: what is due is in PostgreSQL already."""
 
 WORKER_REDIS_TIMEOUT_S = 5.0
+
+REFRESH_FOR_S = 3_000.0
+"""Less than a run of the schedule may take: one that renews for longer is taken up again by itself."""
 
 
 def await_servers(database: DatabaseSettings, *, redis: RedisSettings | None = None, within_s: float) -> None:
@@ -103,8 +107,6 @@ def compose_web(
         _sight(database, core.doorbell) as see,
     ):
         metrics.registry.register(StateCollector(see))
-        tokens = WebhookTokens([secret.get_secret_value() for secret in web.webhook_secret])
-        callback_base = qpay.qpay_callback_url or f"{web.public_url}/v2/qpay/webhook"
         yield WebParts(
             invoices=Invoices(core.pool),
             ledger=core.ledger,
@@ -112,16 +114,9 @@ def compose_web(
             api_keys=ApiKeys(core.pool),
             correct=correct_on(core.pool, ledger=core.ledger),
             record=record_on(core.pool, ledger=core.ledger),
-            issue=Issue(
-                gateways=core.gateways,
-                gateway_invoices=gateway_invoices_on(core.pool, qr_lifetime=web.qr_lifetime),
-                close=core.close,
-                callback_url=lambda gateway_invoice_id: f"{callback_base}/{tokens.make(gateway_invoice_id)}",
-                ring=core.ring,
-                clock=utc_now,
-            ),
+            issue=issue_on(core, web=web, qpay=qpay),
             gateways=core.gateways,
-            tokens=tokens,
+            tokens=tokens_of(web),
             ring=core.ring,
             see=see,
             metrics=metrics,
@@ -163,6 +158,8 @@ def compose_worker(
     redis: RedisSettings,
     checks: CheckSettings,
     qpay: QPaySettings,
+    web: WebSettings,
+    refresh: RefreshSettings,
     seals: SealSettings,
     history: HistorySettings,
     metrics: Metrics | None = None,
@@ -198,7 +195,19 @@ def compose_worker(
             actors={name: metrics.counting_errors(name, act) for name, act in actors.items()},
         )
         runs, kept = ScheduleRuns(core.pool), History(core.pool)
-        jobs = works(runs=runs, remove_history=partial(housekeep, kept, days=history.history_days), seal=seal)
+        refresh_all = refresh_on(
+            core,
+            issue=issue_on(core, web=web, qpay=qpay),
+            settings=refresh,
+            qpay=qpay,
+            told_to_stop=core.held.told_to_stop,
+        )
+        jobs = works(
+            runs=runs,
+            remove_history=partial(housekeep, kept, days=history.history_days),
+            refresh=partial(refresh_nightly, refresh_all, for_s=REFRESH_FOR_S),
+            seal=seal,
+        )
         declare_job(
             core.broker,
             queue=redis_doorbell.JOB_QUEUE,

@@ -30,12 +30,20 @@ VALUES (
 );
 
 -- name: mark_open(id, external_id, qr_text, qr_image, short_url, links)^
--- Save what the gateway answered to a create that was not given up; tell whether a callback was faster.
-UPDATE gateway_invoice SET
-    state = 'open', external_id = :external_id, qr_text = :qr_text, qr_image = :qr_image, short_url = :short_url,
-    links = :links::jsonb
-WHERE id = :id AND state = 'issuing'
-RETURNING requested > served AS check_requested;
+-- Save what the gateway answered to a create that was not given up; tell whether a callback was faster. Nothing is owed
+-- any more.
+WITH opened AS (
+    UPDATE gateway_invoice SET
+        state = 'open', external_id = :external_id, qr_text = :qr_text, qr_image = :qr_image, short_url = :short_url,
+        links = :links::jsonb
+    WHERE id = :id AND state = 'issuing'
+    RETURNING invoice_id, gateway, requested > served AS check_requested
+),
+paid_off AS (
+    DELETE FROM owed_qr AS o USING opened WHERE o.invoice_id = opened.invoice_id AND o.gateway = opened.gateway
+)
+SELECT check_requested
+FROM opened;
 
 -- name: mark_failed(id, failure_code, error)!
 -- Write that a QR was not created, or is given up.
@@ -51,6 +59,12 @@ WHERE id = :id AND state = 'open';
 -- Write how the closing of a QR ended.
 UPDATE gateway_invoice SET state = :state, close_parked_at = NULL
 WHERE id = :id AND state = 'closing';
+
+-- name: state_of(id)$
+-- Read the state of a QR.
+SELECT state
+FROM gateway_invoice
+WHERE id = :id;
 
 -- name: mark_kept(id)!
 -- Write that the gateway keeps a QR open, and that it is still right.

@@ -1,0 +1,103 @@
+"""What issues QRs: for a pay-link, and in place of those that expire."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+from adapters.postgres.owed_qrs import OwedQrs
+from domain.refresh import RefreshTerms
+from worker.clock import utc_now
+from worker.compose.core import Core, gateway_invoices_on, open_core
+from worker.issue import Issue
+from worker.metrics.instruments import Metrics
+from worker.refresh import Refresh
+from worker.refresh_all import RefreshAll
+from worker.settings import (
+    CheckSettings,
+    DatabaseSettings,
+    QPaySettings,
+    RedisSettings,
+    RefreshSettings,
+    WebSettings,
+)
+from worker.webhook_token import WebhookTokens
+
+COMMAND_REDIS_TIMEOUT_S = 5.0
+
+CALLS_PER_QR = 3
+"""A cancel, a check and a create."""
+
+SHARE_OF_CALLS = 0.5
+"""Of the calls that the merchant allows: payments that were announced meanwhile come first."""
+
+
+def issue_on(core: Core, *, web: WebSettings, qpay: QPaySettings) -> Issue:
+    """Put together what issues QRs."""
+    tokens = tokens_of(web)
+    callback_base = qpay.qpay_callback_url or f"{web.public_url}/v2/qpay/webhook"
+    return Issue(
+        gateways=core.gateways,
+        gateway_invoices=gateway_invoices_on(core.pool, qr_lifetime=web.qr_lifetime),
+        close=core.close,
+        callback_url=lambda gateway_invoice_id: f"{callback_base}/{tokens.make(gateway_invoice_id)}",
+        ring=core.ring,
+        clock=utc_now,
+    )
+
+
+def tokens_of(web: WebSettings) -> WebhookTokens:
+    """Return what makes and reads the tokens of callbacks."""
+    return WebhookTokens([secret.get_secret_value() for secret in web.webhook_secret])
+
+
+def refresh_on(
+    core: Core, *, issue: Issue, settings: RefreshSettings, qpay: QPaySettings, told_to_stop: threading.Event
+) -> RefreshAll:
+    """Put together what renews QRs."""
+    owed_qrs = OwedQrs(core.pool)
+    terms = RefreshTerms(horizon=settings.refresh_horizon, reissue_for=timedelta(days=settings.reissue_days))
+    allowed_per_s = SHARE_OF_CALLS / CALLS_PER_QR * qpay.qpay_calls_per_s if qpay.qpay_calls_per_s else None
+    return RefreshAll(
+        gateways=core.gateways,
+        owed_qrs=owed_qrs,
+        refresh=Refresh(
+            gateways=core.gateways,
+            gateway_invoices=gateway_invoices_on(core.pool),
+            owed_qrs=owed_qrs,
+            close=core.close,
+            issue=issue,
+            terms=terms,
+            clock=utc_now,
+            told_to_stop=told_to_stop,
+        ),
+        terms=terms,
+        clock=utc_now,
+        told_to_stop=told_to_stop,
+        threads=settings.refresh_threads,
+        per_s=min(settings.refresh_per_s, allowed_per_s or settings.refresh_per_s),
+    )
+
+
+@contextmanager
+def compose_refresh(
+    *,
+    database: DatabaseSettings,
+    redis: RedisSettings,
+    checks: CheckSettings,
+    qpay: QPaySettings,
+    web: WebSettings,
+    settings: RefreshSettings,
+    told_to_stop: threading.Event,
+) -> Iterator[RefreshAll]:
+    """Put a person's refresh together."""
+    with open_core(
+        database=database,
+        redis=redis,
+        checks=checks,
+        qpay=qpay,
+        redis_timeout_s=COMMAND_REDIS_TIMEOUT_S,
+        metrics=Metrics(),
+    ) as core:
+        issue = issue_on(core, web=web, qpay=qpay)
+        yield refresh_on(core, issue=issue, settings=settings, qpay=qpay, told_to_stop=told_to_stop)
