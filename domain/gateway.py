@@ -1,6 +1,6 @@
 """The port to a payment gateway: what the worker asks of one, and what it may answer."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -185,6 +185,20 @@ class FoundPayment:
     """What should be the gateway's own id of the gateway invoice; None when the answer does not tell."""
     qr_text: str | None
     """The text of the QR that was paid; None when the answer does not tell."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Push:
+    """What a signed push is about, once its signature was found right: a reason to look, never evidence."""
+
+    number: str
+    """Our number at the gateway."""
+    payment_id: str
+    """The payment that it announces: a hint for re-checks."""
+
+
+ReadPush = Callable[[bytes], Push | None]
+"""Reads the body of a gateway's push; None for one that is not the gateway's. Never raises, and calls nobody."""
 
 
 class CancelOutcome(StrEnum):
