@@ -19,7 +19,9 @@ class DiscrepancyKind(StrEnum):
     MISSING_AT_GATEWAY = "missing_at_gateway"
     """A payment that was PAID is no longer shown, check after check."""
     UNKNOWN_STATUS = "unknown_status"
+    """A payment has a status that we do not know, check after check."""
     UNREADABLE_ROW = "unreadable_row"
+    """A row of an answer cannot be read, check after check."""
     NOT_AN_AMOUNT = "not_an_amount"
     """PAID with zero or less."""
     OTHER_CURRENCY = "other_currency"
@@ -43,7 +45,7 @@ class Discrepancy:
     kind: DiscrepancyKind
     gateway: str
     subject: str
-    """What it is about: a payment id, an invoice id, an account, or the digest of a row that cannot be read."""
+    """What it is about: a payment id, an invoice id, an account, or a digest of where a row cannot be read and why."""
     fingerprint: str
     """What makes it another question about the same subject, such as the new amount."""
     detail: str
@@ -51,7 +53,7 @@ class Discrepancy:
     invoice_id: str | None
     payment_id: str | None
     certain: bool = True
-    """False for what may be a stale read: it is only asked when the next check says the same."""
+    """False for what may be a stale read, or one strange answer: it is only asked when the next check says the same."""
 
 
 def credentials_used_elsewhere(*, gateway: str, account: str, noticed_at: datetime) -> Discrepancy:

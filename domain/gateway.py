@@ -129,7 +129,7 @@ class RowStatus(StrEnum):
     PARTIAL = "PARTIAL"
     REFUNDED = "REFUNDED"
     UNKNOWN = "UNKNOWN"
-    """A word that we do not know: for a person to look at, never money."""
+    """A word that we do not know: looked at again, then for a person to look at, never money."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,7 +163,15 @@ class UnreadableRow:
     """One row that cannot be understood. It stops itself, not its neighbours."""
 
     reason: str
+    """Without the row's values: two rows with the same fault have the same reason."""
     raw: object
+    payment_id: str | None = None
+    """Whose row it is, where that can still be read."""
+
+    @property
+    def words(self) -> str:
+        """The reason, for people, with the payment where it is known."""
+        return self.reason if self.payment_id is None else f"payment {self.payment_id}: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,28 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from hashlib import sha256
 from typing import assert_never
-from uuid import UUID
 
 from moneyed import Money
 
+from domain.checked_invoice import CheckedInvoice
 from domain.discrepancy import Discrepancy, DiscrepancyKind
 from domain.gateway import CheckAnswer, PaymentRow, RowStatus, UnreadableRow
-from domain.payment_event import GATEWAY_REF, Kind, OccurredAtSource, PaymentEvent, Source
+from domain.payment_event import GATEWAY_REF, Kind, OccurredAtSource, PaymentEvent
 from domain.questions import questions_about
 from domain.recorded import PaymentKey, Recorded, RecordedEvent, RecordedPayment
+from domain.strange_rows import about_unknown_status, about_unreadable, understood
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckedInvoice:
-    """The gateway invoice that a check was about, and why it was made."""
-
-    gateway: str
-    gateway_invoice_id: UUID
-    invoice_id: str
-    currency: str
-    source: Source
+__all__ = ["CheckedInvoice", "Decision", "reconcile"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +26,8 @@ class Decision:
     discrepancies: tuple[Discrepancy, ...] = ()
     cleared: frozenset[PaymentKey] = field(default_factory=frozenset)
     """Payments that the gateway shows as PAID: what was suspected of them was a stale read."""
+    understood: frozenset[PaymentKey] = field(default_factory=frozenset)
+    """Payments whose row can be read and has a status that we know: that it was not so is no question any more."""
 
 
 def reconcile(answer: CheckAnswer, *, checked: CheckedInvoice, recorded: Recorded, seen_at: datetime) -> Decision:
@@ -49,14 +42,16 @@ def reconcile(answer: CheckAnswer, *, checked: CheckedInvoice, recorded: Recorde
     decided.append(_missing(answer, checked=checked, recorded=recorded))
     events = sorted((event for one in decided for event in one.events), key=lambda event: event.key)
     invoice = recorded.invoices[checked.invoice_id]
+    asked = [discrepancy for one in decided for discrepancy in one.discrepancies]
     return Decision(
         events=tuple(events),
         discrepancies=(
             *_amounts_in_conflict(answer.rows, checked=checked, recorded=recorded),
-            *(discrepancy for one in decided for discrepancy in one.discrepancies),
+            *asked,
             *questions_about(invoice, events),
         ),
         cleared=frozenset().union(*(one.cleared for one in decided)),
+        understood=understood(answer.rows, asked, checked=checked) if checked.answered_before else frozenset(),
     )
 
 
@@ -158,11 +153,7 @@ class _Reader:
 
     def read(self, row: PaymentRow | UnreadableRow) -> Decision:
         if isinstance(row, UnreadableRow):
-            return self._ask(
-                DiscrepancyKind.UNREADABLE_ROW,
-                subject=sha256(f"{self._checked.gateway_invoice_id} {row.raw!r}".encode()).hexdigest()[:32],
-                detail=f"a row cannot be read: {row.reason}",
-            )
+            return Decision(discrepancies=(about_unreadable(row, checked=self._checked),))
         known = self._recorded.payments.get((self._checked.gateway, row.payment_id))
         match row.status:
             case RowStatus.NEW | RowStatus.FAILED | RowStatus.PARTIAL:
@@ -172,8 +163,7 @@ class _Reader:
             case RowStatus.REFUNDED:
                 return self._refunded(row, known)
             case RowStatus.UNKNOWN:
-                detail = f"the gateway calls the payment {row.status_text!r}"
-                return self._ask(DiscrepancyKind.UNKNOWN_STATUS, row, fingerprint=row.status_text, detail=detail)
+                return Decision(discrepancies=(about_unknown_status(row, checked=self._checked),))
             case _:
                 assert_never(row.status)
 
@@ -294,21 +284,20 @@ class _Reader:
     def _ask(
         self,
         kind: DiscrepancyKind,
-        row: PaymentRow | None = None,
+        row: PaymentRow,
         *,
         detail: str,
-        subject: str = "",
         fingerprint: str = "",
         certain: bool = True,
     ) -> Decision:
         discrepancy = Discrepancy(
             kind=kind,
             gateway=self._checked.gateway,
-            subject=row.payment_id if row else subject,
+            subject=row.payment_id,
             fingerprint=fingerprint,
             detail=detail,
             invoice_id=self._checked.invoice_id,
-            payment_id=row.payment_id if row else None,
+            payment_id=row.payment_id,
             certain=certain,
         )
         return Decision(discrepancies=(discrepancy,))

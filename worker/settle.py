@@ -123,6 +123,7 @@ class Settle:
             invoice_id=check.invoice_id,
             currency=check.currency,
             source=check.source,
+            answered_before=check.answered_before,
         )
         about = About(
             invoices=frozenset({check.invoice_id}),
@@ -210,8 +211,8 @@ def _ms_since(began_s: float) -> int:
 
 
 def _has_outcome(row: PaymentRow | UnreadableRow) -> TypeGuard[PaymentRow]:
-    """Tell whether a payment has come to something; one that is still NEW is worth another look."""
-    return isinstance(row, PaymentRow) and row.status is not RowStatus.NEW
+    """Tell whether a payment has come to something; one that is NEW, or nobody knows what, is worth another look."""
+    return isinstance(row, PaymentRow) and row.status not in {RowStatus.NEW, RowStatus.UNKNOWN}
 
 
 def _tell(appended: Appended, *, rows: int) -> None:

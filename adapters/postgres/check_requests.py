@@ -59,6 +59,8 @@ class ClaimedCheck:
     """The count of requests that this check answers."""
     attempts: int
     """1 for the first check since one was finished."""
+    answered_before: bool
+    """Whether a check of this QR was finished before."""
     unpaid_minor: int | None
     """What is due, where the invoice is not void and no money ever came; None where there is more to know."""
     check_id: int
@@ -158,6 +160,7 @@ class CheckRequests:
             lease_token=lease_token,
             claimed=row["requested"],
             attempts=row["attempts"],
+            answered_before=row["answered_before"],
             unpaid_minor=row["unpaid_minor"],
             check_id=row["check_id"],
         )

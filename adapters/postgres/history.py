@@ -89,7 +89,7 @@ class History:
 
 def _as_json(row: PaymentRow | UnreadableRow) -> dict[str, object]:
     if isinstance(row, UnreadableRow):
-        return {"unreadable": row.reason[:_TEXT_MAX_CHARS]}
+        return {"unreadable": row.words[:_TEXT_MAX_CHARS]}
     return {
         "paymentId": row.payment_id[:_TEXT_MAX_CHARS],
         "status": row.status_text,

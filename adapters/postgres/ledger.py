@@ -193,7 +193,7 @@ def _write(
         known=_keys_as_json(seen.payments),
         known_events=seen.events,
         events=_events_as_json(decision.events),
-        cleared=_keys_as_json(sorted(decision.cleared)),
+        cleared=_cleared_as_json(decision),
         discrepancies=json.dumps([asdict(one) for one in asked.values()], ensure_ascii=False),
         finished=finished.as_json() if finished else None,
         noted_at=noted_at,
@@ -210,6 +210,20 @@ def _write(
 
 def _keys_as_json(keys: Sequence[PaymentKey]) -> str:
     return json.dumps([{"gateway": gateway, "payment_id": payment_id} for gateway, payment_id in keys])
+
+
+def _cleared_as_json(decision: Decision) -> str:
+    return json.dumps(
+        [
+            {
+                "gateway": key[0],
+                "payment_id": key[1],
+                "as_recorded": key in decision.cleared,
+                "understood": key in decision.understood,
+            }
+            for key in sorted(decision.cleared | decision.understood)
+        ]
+    )
 
 
 def _events_as_json(events: Sequence[PaymentEvent]) -> str:

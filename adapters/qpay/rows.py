@@ -31,11 +31,11 @@ def read_row(row: object) -> PaymentRow | UnreadableRow:
     try:
         body = RowBody.model_validate(row)
     except ValidationError as error:
-        return UnreadableRow(reason=visible(f"{_whose(raw)}{faults(error)}"), raw=raw)
+        return UnreadableRow(reason=visible(faults(error)), raw=raw, payment_id=_read_identity(raw.get("payment_id")))
     try:
         amount = money(body.payment_amount, currency=body.payment_currency)
     except ValueError as error:
-        return UnreadableRow(reason=visible(f"{_whose(raw)}payment_amount: {error}"), raw=raw)
+        return UnreadableRow(reason=visible(f"payment_amount: {error}"), raw=raw, payment_id=body.payment_id)
     return PaymentRow(
         payment_id=body.payment_id,
         status=_read_status(body.payment_status),
@@ -75,11 +75,6 @@ def _read_qr_text(told: object) -> str | None:
     if not isinstance(told, str) or not told.strip() or not told.isprintable() or len(told) > QR_TEXT_MAX_CHARS:
         return None
     return told
-
-
-def _whose(raw: dict[object, object]) -> str:
-    payment_id = raw.get("payment_id")
-    return f"payment {payment_id}: " if isinstance(payment_id, str | int) and payment_id else ""
 
 
 def _read_status(word: str) -> RowStatus:

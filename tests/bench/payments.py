@@ -66,6 +66,7 @@ class Payment:
             invoice_id=self.qr.invoice_id,
             currency="MNT",
             source=Source.CALLBACK,
+            answered_before=False,
         )
 
     @property
@@ -85,6 +86,7 @@ class Payment:
             lease_token=self.qr.lease_token,
             claimed=1,
             attempts=1,
+            answered_before=False,
             unpaid_minor=self.qr.amount_minor,
             check_id=1,
         )

@@ -101,11 +101,12 @@ def recorded(
     return Recorded(invoices=invoices, payments=payments)
 
 
-def a_check(*, source: Source = Source.CALLBACK) -> CheckedInvoice:
+def a_check(*, source: Source = Source.CALLBACK, answered_before: bool = False) -> CheckedInvoice:
     return CheckedInvoice(
         gateway="qpay",
         gateway_invoice_id=GATEWAY_INVOICE,
         invoice_id="order-1",
         currency="MNT",
         source=source,
+        answered_before=answered_before,
     )

@@ -260,6 +260,39 @@ def test_behind_an_unreadable_row_nothing_is_missed() -> None:
     assert kinds(decision) == [DiscrepancyKind.UNREADABLE_ROW]
 
 
+UNKNOWN = a_row(status=RowStatus.UNKNOWN, status_text="SETTLING")
+UNREADABLE = UnreadableRow(reason="no amount", raw={"at": 1}, payment_id=P)
+
+
+@pytest.mark.parametrize("row", [UNKNOWN, UNREADABLE, replace(UNREADABLE, payment_id=None)])
+def test_what_cannot_be_understood_is_only_suspected(row: Row) -> None:
+    (asked,) = decide(row).discrepancies
+
+    assert (asked.certain, asked.payment_id) == (False, P if row != replace(UNREADABLE, payment_id=None) else None)
+
+
+@pytest.mark.parametrize("payment_id", [P, None])
+def test_an_unreadable_row_that_holds_something_else_each_time_is_one_question(payment_id: str | None) -> None:
+    (one,), (other,) = (
+        decide(replace(UNREADABLE, raw={"at": number}, payment_id=payment_id)).discrepancies for number in range(2)
+    )
+
+    assert (one.subject, one.fingerprint) == (other.subject, other.fingerprint)
+
+
+@pytest.mark.parametrize("status", [status for status in RowStatus if status is not RowStatus.UNKNOWN])
+def test_a_payment_is_understood_once_all_its_rows_are(status: RowStatus) -> None:
+    row = a_row(status=status)
+    again = a_check(answered_before=True)
+
+    def understood(*rows: Row) -> frozenset[tuple[str, str]]:
+        return reconcile(CheckAnswer(rows=rows), checked=again, recorded=recorded(), seen_at=NOON).understood
+
+    assert understood(row) == {("qpay", P)}
+    assert understood(UNKNOWN) == understood(UNREADABLE) == understood(row, UNREADABLE) == frozenset()
+    assert decide(row).understood == frozenset()  # nothing can have been asked yet
+
+
 def test_the_same_unreadable_row_of_two_qrs_is_two_questions() -> None:
     row = UnreadableRow(reason="no amount", raw=None)
     other_qr = replace(a_check(), gateway_invoice_id=UUID(int=2))
@@ -437,6 +470,7 @@ def balance(events: Sequence[PaymentEvent]) -> Balance:
 
 
 @settings(max_examples=2_000)
+@settings(deadline=None)  # a machine may have others on it
 @given(histories, st.randoms(use_true_random=False), st.integers(0, 5), st.integers(0, 5), st.booleans())
 def test_whatever_a_gateway_shows_on_the_way_the_same_events_and_balances_come_out(
     history: History, chance: Random, answers: int, others: int, voided: bool

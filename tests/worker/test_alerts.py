@@ -43,7 +43,7 @@ STATE = State(
 )
 CHECK = ClaimedCheck(
     gateway_invoice_id=uuid4(), invoice_id="order-1", gateway="qpay", generation=1, at_gateway=ref("x"),
-    source=Source.CALLBACK, lease_token=uuid4(), claimed=1, attempts=1, unpaid_minor=None,
+    source=Source.CALLBACK, lease_token=uuid4(), claimed=1, attempts=1, answered_before=False, unpaid_minor=None,
     check_id=1,
 )  # fmt: skip
 

@@ -158,15 +158,25 @@ def test_fault_13_duplicated_rows_and_another_amount_are_one_event_and_a_questio
     assert [payment["amount"]["amount"] for payment in stack.payments()] == ["100000.00"]
 
 
-def test_a_row_that_cannot_be_read_is_a_question_and_money_once_it_can(stack: Stack) -> None:
+STRANGE: dict[str, dict[str, object]] = {
+    "unreadable_row": {"garbled": True},
+    "unknown_status": {"status": "QUARANTINED"},
+}
+
+
+@pytest.mark.parametrize("kind", STRANGE)
+def test_a_row_that_cannot_be_understood_twice_is_a_question_until_it_can_be(stack: Stack, kind: str) -> None:
     stack.put(amount=100_000)
     stack.pay_link()
     payment = stack.pay(callback="drop")
-    tell(stack, payment, garbled=True)
-    assert (kinds(stack), stack.payments()) == (["unreadable_row"], [])
+    tell(stack, payment, **STRANGE[kind])
+    assert (kinds(stack), kinds(stack, State.SUSPECTED)) == ([], [kind])
 
+    check(stack)
+    assert (kinds(stack), stack.payments()) == ([kind], [])
     tell(stack, payment)
 
+    assert (kinds(stack), kinds(stack, State.WITHDRAWN)) == ([], [kind])
     assert stack.invoice()["balance"]["status"] == "paid"
 
 

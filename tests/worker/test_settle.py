@@ -5,8 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from uuid import UUID
 
+import httpx
 import pytest
 
+from adapters.postgres import check_requests
 from adapters.redis.doorbell import Doorbell, open_broker
 from domain.payment_event import Source
 from tests.waiting import wait_until
@@ -45,6 +47,29 @@ def test_a_hundred_callbacks_at_once_cost_two_checks_at_most_and_make_one_event(
 
     assert stack.checks() <= 2
     assert len(stack.payments()) == 1
+
+
+@pytest.mark.parametrize("told", [{"status": "QUARANTINED"}, {"status": "NEW"}, {"garbled": True}, {"hidden": True}])
+def test_a_payment_whose_row_says_nothing_yet_is_looked_at_again_by_itself(
+    stack: Stack, working: Ring, monkeypatch: pytest.MonkeyPatch, told: dict[str, object]
+) -> None:
+    monkeypatch.setattr(check_requests, "RECHECK_AFTER_S", (3_600.0,))
+    monkeypatch.setattr(check_requests, "DOUBT_S", 7_200.0)
+    stack.put()
+    stack.pay_link()
+    payment = stack.pay(callback="drop")["paymentId"]
+    telling = f"{stack.simulator.url}/simulator/payments/{payment}"
+    httpx.post(telling, json=told, trust_env=False).raise_for_status()
+    qr = UUID(stack.invoice()["gatewayInvoices"][0]["id"])
+    stack.api.get(stack.callback_path(str(qr)), params={"qpay_payment_id": payment}).raise_for_status()
+    wait_until(lambda: stack.parts.check_requests.has_served(qr, requested=1))
+    assert _awaited(stack, qr) == [payment]
+
+    httpx.post(telling, json={}, trust_env=False).raise_for_status()
+    _let_it_be_due(stack)
+
+    wait_until(lambda: working() >= 0 and stack.invoice()["balance"]["status"] == "paid")
+    assert stack.checks() == 2
 
 
 @pytest.mark.usefixtures("working")
@@ -180,6 +205,19 @@ def settle(stack: Stack) -> Settle:
 def _ring(ring: Ring) -> bool:
     ring()
     return True
+
+
+def _awaited(stack: Stack, qr: UUID) -> list[str]:
+    with stack.parts.ledger._pool.connection() as connection:  # noqa: SLF001 - a look behind the API
+        row = connection.execute(
+            "SELECT awaited_payment_ids FROM gateway_invoice WHERE id = %s AND next_check_at > now()", [qr]
+        ).fetchone()
+    return list(row["awaited_payment_ids"]) if row else []
+
+
+def _let_it_be_due(stack: Stack) -> None:
+    with stack.parts.ledger._pool.connection() as connection:  # noqa: SLF001 - likewise
+        connection.execute("UPDATE gateway_invoice SET next_check_at = now() WHERE requested > served")
 
 
 def _is_quiet(stack: Stack) -> bool:

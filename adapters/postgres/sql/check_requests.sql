@@ -102,7 +102,8 @@ begun AS (
     RETURNING id
 )
 SELECT g.id, g.invoice_id, g.gateway, g.generation, g.number, g.external_id, g.amount_minor, g.currency, g.requested,
-    g.request_source, g.attempts, g.parked, begun.id AS check_id,
+    g.request_source, g.attempts, g.parked, g.served > 0 AS answered_before,
+    begun.id AS check_id,
     CASE
         WHEN b.voided_at IS NULL AND b.payments = 0 AND b.received_minor = 0 AND b.refunded_minor = 0
             AND NOT EXISTS (SELECT FROM payment_event AS e WHERE e.gateway_invoice_id = g.id AND e.invoice_id IS NULL)

@@ -122,7 +122,7 @@ def test_amount_that_cannot_be_held_exactly_is_unreadable(amount: object, reason
     read = read_row(row_with(payment_amount=amount))
 
     assert isinstance(read, UnreadableRow)
-    assert "payment 1: payment_amount" in read.reason
+    assert "payment 1: payment_amount" in read.words
     assert reason in read.reason
 
 
