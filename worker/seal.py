@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import structlog
 
-from adapters.postgres.seals import Head, Horizon, LostHeadError, Seals
+from adapters.postgres.horizon import Horizon, Horizons
+from adapters.postgres.seals import Head, LostHeadError, Seals
 from domain.seal import SealKey
 from worker.clock import Clock
 from worker.settings import SealSettings
@@ -35,8 +36,9 @@ class Seal:
     seal anew what was changed. It says so at each tick and seals nothing until it is started again.
     """
 
-    def __init__(self, *, seals: Seals, key: SealKey, clock: Clock) -> None:
+    def __init__(self, *, seals: Seals, horizons: Horizons, key: SealKey, clock: Clock) -> None:
         self._seals = seals
+        self._horizons = horizons
         self._key = key
         self._clock = clock
         self._awaited: Horizon | None = None
@@ -88,8 +90,8 @@ class Seal:
         return sealed
 
     def _safe_position(self) -> int | None:
-        horizon = self._awaited or self._seals.horizon()
-        if self._seals.any_writes(horizon):
+        horizon = self._awaited or self._horizons.read()
+        if self._horizons.any_writes(horizon):
             self._awaited = horizon
             self._ticks += 1
             if self._ticks % WARN_AFTER_TICKS == 0:

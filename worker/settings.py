@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from datetime import time, timedelta
 from enum import StrEnum
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -106,6 +107,18 @@ def _time_of_day(text: object) -> object:
     if parts is None:
         raise ValueError("should be a time of day such as 02:00")
     return time(int(parts[1]), int(parts[2]))
+
+
+def _networks(text: object) -> object:
+    if not isinstance(text, str):
+        return text
+    networks = tuple(part.strip() for part in text.split(",") if part.strip())
+    try:
+        for network in networks:
+            ip_network(network)
+    except ValueError:
+        raise ValueError("should be addresses or networks with commas between, such as 10.0.0.0/8") from None
+    return networks
 
 
 def _time_zone(text: str) -> str:
@@ -237,6 +250,14 @@ class RefreshSettings(_Settings):
     reissue_days: Annotated[int, Field(ge=0, le=3_650)] = 30
     refresh_per_s: Annotated[float, Field(gt=0, le=1_000)] = 10.0
     refresh_threads: Annotated[int, Field(ge=1, le=50)] = 8
+
+
+class ApiSettings(_Settings):
+    """How much of the API is let through, in requests a minute, and who may say for whom a request comes."""
+
+    rate_per_key: Annotated[int, Field(ge=1, le=1_000_000)] = 6_000
+    rate_per_address: Annotated[int, Field(ge=1, le=1_000_000)] = 600
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_networks)] = ("127.0.0.1", "::1")
 
 
 class SealSettings(_Settings):

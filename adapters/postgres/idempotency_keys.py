@@ -30,3 +30,23 @@ class IdempotencyKeys:
                 return
             if bytes(_queries.read_digest(connection, key=key)) != digest:
                 raise KeyUsedError
+
+    def keep_answer(self, key: str, body: str, *, now: datetime) -> str:
+        """Keep what a taken key is answered, and return what it was answered first: of two at once one is kept."""
+        with self._pool.connection() as connection:
+            if _queries.keep_answer(connection, key=key, body=body, now=now):
+                return body
+            first: str | None = _queries.read_answer(connection, key=key)
+        return first or body
+
+    def answer(self, key: str) -> str | None:
+        """Return what a key was answered first; None when it was not, or that was forgotten."""
+        with self._pool.connection() as connection:
+            body: str | None = _queries.read_answer(connection, key=key)
+        return body
+
+    def forget_answers(self, *, earlier: datetime) -> int:
+        """Remove the answers given before a time, and return how many; the keys stand for their contents for ever."""
+        with self._pool.connection() as connection:
+            forgotten: int = _queries.forget_answers(connection, earlier=earlier)
+        return forgotten

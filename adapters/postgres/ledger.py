@@ -19,6 +19,9 @@ from domain.recorded import PaymentKey, Recorded
 
 _queries = load_queries("ledger")
 
+_LAST = 2**63 - 1
+"""The highest position that there can be."""
+
 TRIES = 8
 """How often a decision is made anew because others were faster; each time more is locked, or more is known."""
 
@@ -141,13 +144,14 @@ class Ledger:
         *,
         after: int,
         page: int,
+        up_to: int = _LAST,
         invoice_id: str | None = None,
         gateway: str | None = None,
         occurred_from: datetime | None = None,
         occurred_to: datetime | None = None,
         unmatched: bool = False,
     ) -> list[StoredEvent]:
-        """Read up to `page` events behind position `after`, oldest position first; `occurred_to` is exclusive."""
+        """Read up to `page` events with positions in (`after`, `up_to`], lowest first; `occurred_to` is exclusive."""
         with self._pool.connection() as connection:
             rows = _queries.events_page(
                 connection,
@@ -157,6 +161,7 @@ class Ledger:
                 occurred_to=occurred_to,
                 unmatched=unmatched,
                 after=after,
+                up_to=up_to,
                 page=page,
             )
             return [StoredEvent(**row) for row in rows]

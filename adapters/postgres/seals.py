@@ -1,4 +1,4 @@
-"""Seals in PostgreSQL: what may be sealed by now, the one who seals it, and pages of both to audit."""
+"""Seals in PostgreSQL: the one who seals, and pages of events and seals to audit."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,17 +19,6 @@ _FIRST = -(2**63)
 
 PAGE = 2_000
 """Rows read at once by an audit: a few MB, and milliseconds."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Horizon:
-    """The highest committed position, and who was writing when it was read (virtual transaction ids).
-
-    Once all of these writers have ended, no event up to this position is still to be committed.
-    """
-
-    position: int
-    writers: list[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,18 +60,6 @@ class Seals:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-
-    def horizon(self) -> Horizon:
-        """Read how far the committed events reach, and who may still commit some below."""
-        with self._pool.connection() as connection:
-            return Horizon(**_queries.horizon(connection))
-
-    def any_writes(self, horizon: Horizon) -> bool:
-        """Tell whether any of those who were writing at a horizon has not ended yet."""
-        if not horizon.writers:
-            return False
-        with self._pool.connection() as connection:
-            return bool(_queries.any_writes(connection, writers=horizon.writers))
 
     def seal_up_to(self, position: int, *, key: SealKey, sealed_at: datetime, page: int, known: Head | None) -> Sealed:
         """Seal the next events, at most `page`, up to a position below which nothing is still to be committed.

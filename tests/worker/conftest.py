@@ -24,6 +24,7 @@ from tests.waiting import wait_until
 from worker.compose.database import open_keys
 from worker.compose.processes import compose_scheduler, compose_web, compose_worker
 from worker.settings import (
+    ApiSettings,
     CheckSettings,
     DatabaseSettings,
     HistorySettings,
@@ -117,7 +118,15 @@ def retry_limit() -> int:
 
 
 @pytest.fixture
-def stack(database_url: str, redis_url: str, switches: Switches, spacing_s: float, retry_limit: int) -> Iterator[Stack]:
+def api_limits() -> ApiSettings:
+    """How often the API may be called: more than a test does."""
+    return ApiSettings(rate_per_key=100_000, rate_per_address=100_000)
+
+
+@pytest.fixture
+def stack(
+    database_url: str, redis_url: str, switches: Switches, spacing_s: float, retry_limit: int, api_limits: ApiSettings
+) -> Iterator[Stack]:
     with ExitStack() as undo:
         postgres = undo.enter_context(proxied("127.0.0.1", urlsplit(database_url).port or 0))
         redis = undo.enter_context(proxied("127.0.0.1", urlsplit(redis_url).port or 0))
@@ -145,6 +154,7 @@ def stack(database_url: str, redis_url: str, switches: Switches, spacing_s: floa
                 checks=groups.checks,
                 qpay=groups.qpay,
                 web=groups.web,
+                api=api_limits,
                 metrics_settings=MetricsSettings(metrics_token=(SecretStr(METRICS_TOKEN),)),
             )
         )

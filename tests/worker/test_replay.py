@@ -11,6 +11,7 @@ import pytest
 from adapters.postgres.comparison import Difference
 from adapters.postgres.connection import Pool, open_pool
 from adapters.postgres.findings import Finding
+from adapters.postgres.horizon import Horizons
 from adapters.postgres.invoices import Invoices
 from adapters.postgres.ledger import Ledger
 from adapters.postgres.replay import the_one_replay
@@ -242,7 +243,8 @@ def test_the_seals_are_verified_where_there_is_a_secret(
     database_url: str, pool: Pool, paid: Ledger, tootsoo: Tootsoo
 ) -> None:
     assert len(paid.payments(after=0, page=10)) == 3
-    Seal(seals=Seals(pool), key=SealKey.of(SECRET), clock=lambda: datetime(2026, 11, 22, 4, tzinfo=UTC))()
+    key = SealKey.of(SECRET)
+    Seal(seals=Seals(pool), horizons=Horizons(pool), key=key, clock=lambda: datetime(2026, 11, 22, 4, tzinfo=UTC))()
     head = tootsoo("verify --head")[1].strip()
 
     intact = details(tootsoo(f"verify --json --expect-head {head}", SEAL_SECRET=SECRET))

@@ -12,6 +12,7 @@ import structlog
 from pydantic import SecretStr
 
 from adapters.postgres.connection import Pool, open_pool
+from adapters.postgres.horizon import Horizons
 from adapters.postgres.seals import Seals
 from domain.seal import SealKey
 from domain.seal_audit import SealProblemKind
@@ -35,14 +36,19 @@ def pool(database_url: str) -> Iterator[Pool]:
         yield pool
 
 
+def a_sealer(pool: Pool) -> Seal:
+    """One that was just started, so that it knows of no seal."""
+    return Seal(seals=Seals(pool), horizons=Horizons(pool), key=KEY, clock=utc_now)
+
+
 @pytest.fixture
 def seals(pool: Pool) -> Seals:
     return Seals(pool)
 
 
 @pytest.fixture
-def tick(seals: Seals) -> Seal:
-    return Seal(seals=seals, key=KEY, clock=utc_now)
+def tick(pool: Pool) -> Seal:
+    return a_sealer(pool)
 
 
 @pytest.fixture
@@ -232,7 +238,7 @@ def test_a_cut_tail_is_found_against_the_published_head(
 
 @pytest.mark.parametrize("left", [0, 4])
 def test_sealing_anew_what_was_cut_is_found_against_the_published_head(
-    database_url: str, seals: Seals, tick: Seal, superuser: Callable[[str], None], left: int
+    pool: Pool, database_url: str, seals: Seals, tick: Seal, superuser: Callable[[str], None], left: int
 ) -> None:
     record(database_url)
     tick()
@@ -240,7 +246,7 @@ def test_sealing_anew_what_was_cut_is_found_against_the_published_head(
 
     superuser(f"UPDATE payment_event SET amount_minor = 7 WHERE position > {left}")  # noqa: S608 - a number
     superuser(f"DELETE FROM event_seal WHERE position > {left}")  # noqa: S608 - a number
-    another_sealer(seals)()
+    a_sealer(pool)()
 
     assert found(seals) == []
     assert found(seals, published=published) == [(5, "rewritten")]
@@ -250,11 +256,6 @@ def test_sealing_anew_what_was_cut_is_found_against_the_published_head(
 
 
 FORGERY = "DELETE FROM event_seal WHERE position > 3; UPDATE payment_event SET amount_minor = 7 WHERE position = 4"
-
-
-def another_sealer(seals: Seals) -> Seal:
-    """One that was just started, so that it knows of no seal."""
-    return Seal(seals=seals, key=KEY, clock=utc_now)
 
 
 @pytest.mark.parametrize("forgery", [FORGERY, "DELETE FROM event_seal"])
@@ -278,10 +279,10 @@ def test_a_sealer_never_seals_anew_what_it_has_sealed(
 
 
 def test_a_sealer_knows_what_another_has_sealed(
-    database_url: str, seals: Seals, tick: Seal, superuser: Callable[[str], None]
+    pool: Pool, database_url: str, seals: Seals, tick: Seal, superuser: Callable[[str], None]
 ) -> None:
     record(database_url)
-    another = another_sealer(seals)
+    another = a_sealer(pool)
     another()
     tick()
 
@@ -292,12 +293,12 @@ def test_a_sealer_knows_what_another_has_sealed(
 
 
 def test_a_sealer_does_not_take_what_another_sealed_anew_for_its_own(
-    database_url: str, seals: Seals, tick: Seal, superuser: Callable[[str], None]
+    pool: Pool, database_url: str, seals: Seals, tick: Seal, superuser: Callable[[str], None]
 ) -> None:
     record(database_url)
     tick()
     superuser(FORGERY)
-    another_sealer(seals)()
+    a_sealer(pool)()
     record(database_url, 1)
 
     with structlog.testing.capture_logs() as logs:
@@ -307,9 +308,11 @@ def test_a_sealer_does_not_take_what_another_sealed_anew_for_its_own(
     assert sealed(seals) == [1, 2, 3, 4, 5]
 
 
-def test_what_another_sealer_goes_on_with_is_no_reason_to_stop(database_url: str, seals: Seals, tick: Seal) -> None:
+def test_what_another_sealer_goes_on_with_is_no_reason_to_stop(
+    pool: Pool, database_url: str, seals: Seals, tick: Seal
+) -> None:
     record(database_url, 2)
-    another = another_sealer(seals)
+    another = a_sealer(pool)
 
     for sealer in (tick, another, another, tick):
         record(database_url, 1)
@@ -320,14 +323,14 @@ def test_what_another_sealer_goes_on_with_is_no_reason_to_stop(database_url: str
 
 
 def test_what_was_sealed_anew_long_after_it_was_recorded_is_one_problem(
-    database_url: str, seals: Seals, tick: Seal, superuser: Callable[[str], None]
+    pool: Pool, database_url: str, seals: Seals, tick: Seal, superuser: Callable[[str], None]
 ) -> None:
     record(database_url)
     tick()
     superuser("UPDATE payment_event SET recorded_at = now() - interval '16 minutes', amount_minor = 7")
 
     superuser("DELETE FROM event_seal")
-    another_sealer(seals)()
+    a_sealer(pool)()
 
     (problem,) = report_of(seals).problems
     assert (problem.position, problem.kind) == (1, SealProblemKind.SEALED_LATE)

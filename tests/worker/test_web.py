@@ -52,7 +52,7 @@ def test_an_invoice_is_made_once_and_read_as_it_was_put(stack: Stack) -> None:
     }
 
 
-@pytest.mark.parametrize("amount", ["1500000.00", "1500000", 1500000, "1500000.0"])
+@pytest.mark.parametrize("amount", ["1500000.00", "1500000", 1500000, "1500000.0", 1500000.0])
 def test_an_amount_may_be_a_string_or_an_integer_of_whole_tugrug(stack: Stack, amount: object) -> None:
     answer = stack.api.put("/v2/invoices/order-1", json=with_amount(amount))
 
@@ -71,7 +71,8 @@ def test_an_amount_may_be_a_string_or_an_integer_of_whole_tugrug(stack: Stack, a
         (with_amount(10**12 + 1), "amount.amount"),
         (with_amount("9" * 400), "amount.amount"),
         (with_amount(10**400), "amount.amount"),
-        (with_amount(1500000.0), "amount.amount"),
+        (with_amount(1500000.5), "amount.amount"),
+        (with_amount(1e300), "amount.amount"),
         (with_amount(amount=True), "amount.amount"),
         (with_amount(None), "amount.amount"),
         (with_amount("NaN"), "amount.amount"),
@@ -250,3 +251,12 @@ def _issuing(stack: Stack) -> int:
 
 def _heals(stack: Stack) -> bool:
     return any(stack.api.get("/v2/invoices/order-1").status_code == 200 for _ in range(20))
+
+
+@pytest.mark.parametrize("text", ["1499999.99999999999999999999", "1500000.00000000000000000001", "1e999999999", "NaN"])
+def test_a_fraction_that_a_float_would_lose_is_no_integer(stack: Stack, text: str) -> None:
+    body = '{"amount": {"amount": ' + text + ', "currency": "MNT"}, "description": "An order"}'
+
+    answer = stack.api.put("/v2/invoices/order-1", content=body, headers=JSON)
+
+    assert (answer.status_code, answer.json()["error"]["field"]) == (422, "amount.amount")

@@ -1,6 +1,7 @@
 """Commands for the API's keys: create, list, revoke."""
 
 import json
+from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -8,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from adapters.postgres.api_keys import ALL_SCOPES, Scope
 from worker.clock import rfc3339, utc_now
 from worker.compose.database import open_keys
 from worker.settings import DatabaseSettings, load
@@ -26,17 +28,21 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of words.
 @app.command()
 def create(
     name: Annotated[str, typer.Argument(help="Whose key it is, such as shop-backend.")],
+    scope: Annotated[
+        list[Scope] | None, typer.Option(help="What it may do: read, write. Once for each; both when none is given.")
+    ] = None,
     as_json: Json = False,  # noqa: FBT002 - a flag of the command line
 ) -> None:
     """Make a key and print it; it cannot be shown again.
 
-    Example: tootsoo keys create shop-backend
+    Example: tootsoo keys create dashboard --scope read
     """
     if not 1 <= len(name) <= 100 or not name.isprintable():  # noqa: PLR2004 - the column's own limit
         raise typer.BadParameter("a name has 1 to 100 printable characters")
+    scopes = frozenset(scope or ALL_SCOPES)
     with open_keys(load(DatabaseSettings)) as keys:
-        key = keys.create(name, now=utc_now())
-    typer.echo(json.dumps({"name": name, "key": key}) if as_json else key)
+        key = keys.create(name, now=utc_now(), scopes=scopes)
+    typer.echo(json.dumps({"name": name, "scopes": sorted(scopes), "key": key}) if as_json else key)
 
 
 @app.command(name="list")
@@ -54,18 +60,24 @@ def list_keys(
             {
                 "id": key.id,
                 "name": key.name,
+                "scopes": sorted(key.scopes),
                 "createdAt": rfc3339(key.created_at),
+                "lastUsedAt": rfc3339(key.last_used_at) if key.last_used_at else None,
                 "revokedAt": rfc3339(key.revoked_at) if key.revoked_at else None,
             }
             for key in known
         ]
         typer.echo(json.dumps({"keys": rows}, ensure_ascii=False))
         return
-    table = Table("id", "name", "created", "revoked")
+    table = Table("id", "name", "scopes", "created", "last used", "revoked")
     for key in known:
-        revoked = f"{key.revoked_at:%Y-%m-%d %H:%M} UTC" if key.revoked_at else ""
-        table.add_row(key.id, Text(key.name), f"{key.created_at:%Y-%m-%d %H:%M} UTC", revoked)
+        times = (key.created_at, key.last_used_at, key.revoked_at)
+        table.add_row(key.id, Text(key.name), " ".join(sorted(key.scopes)), *map(_minute, times))
     Console().print(table)
+
+
+def _minute(time: datetime | None) -> str:
+    return f"{time:%Y-%m-%d %H:%M} UTC" if time else ""
 
 
 @app.command()
@@ -73,7 +85,7 @@ def revoke(
     key_id: Annotated[str, typer.Argument(help="The key's id, as tootsoo keys list shows it.")],
     as_json: Json = False,  # noqa: FBT002 - a flag of the command line
 ) -> None:
-    """Refuse a key from now on.
+    """Refuse a key from now on; web processes that know it do so within two seconds.
 
     Example: tootsoo keys revoke 5f0c9a1b2c3d
     """

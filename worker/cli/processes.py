@@ -16,6 +16,7 @@ from worker.metrics.instruments import Metrics
 from worker.metrics.server import serving_metrics
 from worker.scheduler import schedule
 from worker.settings import (
+    ApiSettings,
     CheckSettings,
     CommonSettings,
     DatabaseSettings,
@@ -78,11 +79,12 @@ def web(
         load(CheckSettings),
         load(QPaySettings),
         load(WebSettings),
+        load(ApiSettings),
         load(MetricsSettings),
     )
     within_s = load(StartSettings).start_within_s
     start_logs("web", *groups)
-    database, redis, checks, qpay, web_settings, metrics_settings = groups
+    database, redis, checks, qpay, web_settings, api, metrics_settings = groups
     await_servers(database, redis=redis, within_s=within_s)
     with compose_web(
         database=database,
@@ -90,9 +92,10 @@ def web(
         checks=checks,
         qpay=qpay,
         web=web_settings,
+        api=api,
         metrics_settings=metrics_settings,
     ) as parts:
-        serve(parts, host=host, port=port)
+        serve(parts, host=host, port=port, trusted_proxies=api.trusted_proxies)
 
 
 def worker(metrics_port: MetricsPort = None, metrics_host: MetricsHost = "127.0.0.1") -> None:

@@ -10,6 +10,7 @@ from adapters.postgres.api_keys import ApiKeys
 from adapters.postgres.discrepancies import Discrepancies
 from adapters.postgres.dossiers import Dossiers
 from adapters.postgres.gateway_refunds import GatewayRefunds
+from adapters.postgres.horizon import Horizons
 from adapters.postgres.idempotency_keys import IdempotencyKeys
 from adapters.postgres.invoices import Invoices
 from adapters.postgres.ledger import Ledger
@@ -109,8 +110,8 @@ def compose_seal(database: DatabaseSettings, *, seals: SealSettings) -> Iterator
     if not keys:
         yield None
         return
-    with open_seals(database.model_copy(update={"database_pool_size": 1})) as store:
-        yield Seal(seals=store, key=keys[0], clock=utc_now)
+    with open_database(database.model_copy(update={"database_pool_size": 1})) as pool:
+        yield Seal(seals=Seals(pool), horizons=Horizons(pool), key=keys[0], clock=utc_now)
 
 
 @contextmanager

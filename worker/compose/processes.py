@@ -13,6 +13,7 @@ from adapters.postgres.api_keys import ApiKeys
 from adapters.postgres.discrepancies import Discrepancies
 from adapters.postgres.gateway_refunds import GatewayRefunds
 from adapters.postgres.history import History
+from adapters.postgres.horizon import Horizons
 from adapters.postgres.idempotency_keys import IdempotencyKeys
 from adapters.postgres.invoices import Invoices
 from adapters.postgres.schedule import ScheduleRuns
@@ -41,6 +42,7 @@ from worker.refund_at_gateway import RefundAtGateway
 from worker.ring import ring_due
 from worker.run_job import RunJob
 from worker.settings import (
+    ApiSettings,
     CheckSettings,
     DatabaseSettings,
     HistorySettings,
@@ -53,7 +55,9 @@ from worker.settings import (
 )
 from worker.sight import FRESH_S, NOTHING_SEEN, WAIT_S, Sight, look
 from worker.starting import await_up, database_reported
+from worker.web.callers import Callers
 from worker.web.parts import WebParts
+from worker.web.rates import Rates
 
 WEB_REDIS_TIMEOUT_S = 1.0
 """A callback is answered even while Redis hangs: what is due is in PostgreSQL already."""
@@ -91,6 +95,7 @@ def compose_web(
     checks: CheckSettings,
     qpay: QPaySettings,
     web: WebSettings,
+    api: ApiSettings,
     metrics_settings: MetricsSettings,
 ) -> Iterator[WebParts]:
     """Put the web process together. It alone reads for its metrics how the installation stands."""
@@ -110,8 +115,11 @@ def compose_web(
         yield WebParts(
             invoices=Invoices(core.pool),
             ledger=core.ledger,
+            horizons=Horizons(core.pool),
             check_requests=core.check_requests,
-            api_keys=ApiKeys(core.pool),
+            callers=Callers(ApiKeys(core.pool), clock=utc_now),
+            rates=Rates(per_key_a_minute=api.rate_per_key, per_address_a_minute=api.rate_per_address),
+            keys=IdempotencyKeys(core.pool),
             correct=correct_on(core.pool, ledger=core.ledger),
             record=record_on(core.pool, ledger=core.ledger),
             issue=issue_on(core, web=web, qpay=qpay),
@@ -122,6 +130,7 @@ def compose_web(
             metrics=metrics,
             metrics_tokens=metrics_settings.metrics_token,
             clock=utc_now,
+            https=web.public_url.startswith("https://"),
         )
 
 

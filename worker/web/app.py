@@ -3,7 +3,8 @@
 from fastapi import FastAPI
 
 from worker.web import corrections, health, invoices, manual, metrics, payments, webhooks
-from worker.web.errors import ErrorEnvelope, install_error_handlers
+from worker.web.errors import install_error_handlers
+from worker.web.headers import SecurityHeaders
 from worker.web.limits import BodyLimit
 from worker.web.measure import Measure
 from worker.web.parts import WebParts
@@ -17,10 +18,10 @@ def create_app(parts: WebParts) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json",
-        responses={401: {"model": ErrorEnvelope}},
     )
     app.state.parts = parts
     app.add_middleware(BodyLimit)
+    app.add_middleware(SecurityHeaders, https=parts.https)
     app.add_middleware(Measure, metrics=parts.metrics)
     install_error_handlers(app)
     for module in (invoices, corrections, manual, payments, webhooks, health, metrics):

@@ -2,28 +2,27 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header
+from fastapi import APIRouter, Response
 from moneyed import Money
-from pydantic import AfterValidator, Field, StrictStr
+from pydantic import Field, StrictStr
 
 from adapters.postgres.gateway_invoices import UnknownInvoiceError
-from domain.command import KEY_PATTERN, Command, require_key
+from domain.command import Command
 from domain.invoice import InvalidInvoiceError, require_invoice_id
 from domain.payment_event import Kind
-from worker.web.authentication import Caller
-from worker.web.errors import ErrorEnvelope
+from worker.web.authentication import Writer
+from worker.web.errors import errors
+from worker.web.exact_json import ExactRoute
+from worker.web.fields import Line, MoneyIn, Shape, read_money
 from worker.web.invoices import InvoiceId, read_invoice
+from worker.web.keyed import IdempotencyKey, OptionalKey, answered_once
 from worker.web.parts import Parts
-from worker.web.shapes import InvoiceOut, Line, MoneyIn, PaymentOut, Shape, payment_out, read_money
+from worker.web.shapes import InvoiceOut, PaymentOut, payment_out
 
-router = APIRouter(prefix="/v2/invoices", tags=["corrections"])
+router = APIRouter(prefix="/v2/invoices", tags=["corrections"], route_class=ExactRoute)
 
 PAYMENT_PATTERN = r"^[a-z_]{1,40}:[!-~]{1,100}$"
 
-_KEY_HEADER = Header(alias="Idempotency-Key", pattern=KEY_PATTERN)
-
-IdempotencyKey = Annotated[str, _KEY_HEADER, AfterValidator(require_key)]
-OptionalKey = Annotated[str | None, _KEY_HEADER, AfterValidator(lambda key: None if key is None else require_key(key))]
 Reason = Annotated[Line, Field(min_length=1, max_length=1000)]
 
 
@@ -41,10 +40,8 @@ class AskVoid(Shape):
     reason: Reason
 
 
-@router.post(
-    "/{id}/refund", status_code=201, responses={code: {"model": ErrorEnvelope} for code in (404, 409, 422, 503)}
-)
-def refund(id: InvoiceId, body: AskRefund, key: IdempotencyKey, parts: Parts, caller: Caller) -> PaymentOut:  # noqa: A002 - the path's name for it
+@router.post("/{id}/refund", status_code=201, responses=errors(404, 409, 413))
+def refund(id: InvoiceId, body: AskRefund, key: IdempotencyKey, parts: Parts, caller: Writer) -> PaymentOut:  # noqa: A002 - the path's name for it
     """Record that money was given back. The same key with the same body is done once and answered the same."""
     invoice_id = require_invoice_id(id)
     if parts.invoices.read(invoice_id) is None:
@@ -59,12 +56,16 @@ def refund(id: InvoiceId, body: AskRefund, key: IdempotencyKey, parts: Parts, ca
     return payment_out(parts.ledger.event(gateway, payment_id, kind=Kind.REFUNDED, ref=key))
 
 
-@router.post("/{id}/void", responses={code: {"model": ErrorEnvelope} for code in (404, 409, 422, 503)})
-def void(id: InvoiceId, body: AskVoid, parts: Parts, caller: Caller, key: OptionalKey = None) -> InvoiceOut:  # noqa: A002 - the path's name for it
+@router.post("/{id}/void", response_model=InvoiceOut, responses=errors(404, 409, 413))
+def void(id: InvoiceId, body: AskVoid, parts: Parts, caller: Writer, key: OptionalKey = None) -> Response:  # noqa: A002 - the path's name for it
     """Let nothing be due on an invoice any more. What it has received stays on it, and is a question for a person."""
     invoice_id = require_invoice_id(id)
-    parts.correct.void(invoice_id, who=caller, reason=body.reason, key=key)
-    return read_invoice(parts, invoice_id)
+
+    def do() -> InvoiceOut:
+        parts.correct.void(invoice_id, who=caller, reason=body.reason)
+        return read_invoice(parts, invoice_id)
+
+    return answered_once(parts, key, do, verb="void", invoice=invoice_id, reason=body.reason)
 
 
 def _more_than_nothing(amount: Money) -> Money:

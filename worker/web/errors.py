@@ -1,5 +1,7 @@
 """Errors as the API tells them: one envelope, a code, a sentence, and the field where one is to blame."""
 
+from collections.abc import Mapping
+
 import psycopg
 import structlog
 from fastapi import FastAPI, Request
@@ -9,6 +11,7 @@ from psycopg_pool import PoolTimeout
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 
 from adapters.postgres.gateway_invoices import UnknownInvoiceError
 from adapters.postgres.invoices import AmountLockedError, InvoiceVoidError
@@ -30,6 +33,8 @@ from worker.issue import PayLinkRefusedError
 BAD_REQUEST = 400
 """What FastAPI raises for a body that its JSON reader gives up on: not UTF-8, or nested too deep."""
 
+NOT_ALLOWED = 405
+
 log = structlog.get_logger()
 
 
@@ -50,16 +55,53 @@ class ErrorEnvelope(BaseModel):
 class ApiError(Exception):
     """An answer that is not a success."""
 
-    def __init__(self, status: int, code: str, message: str, *, field: str | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        field: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.body = ErrorBody(code=code, message=message, field=field)
+        self.headers = headers
 
 
-def answer(error: ApiError, *, headers: dict[str, str] | None = None) -> JSONResponse:
+def errors(*statuses: int) -> dict[int | str, dict[str, object]]:
+    """Describe which errors a route that asks for a key answers with, besides those that all of them do."""
+    return {status: {"model": ErrorEnvelope, "description": _MEANINGS[status]} for status in {*statuses, *_EVERYWHERE}}
+
+
+def plain_errors(**said: str) -> dict[int | str, dict[str, object]]:
+    """Describe the errors of a route that else answers in plain text; `said` is by `s404` what 404 means there."""
+    envelope = {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorEnvelope"}}}
+    return {int(status.removeprefix("s")): {"description": text, "content": envelope} for status, text in said.items()}
+
+
+_EVERYWHERE = (401, 403, 422, 429, 500, 503)
+
+_MEANINGS = {
+    401: "No key, or none of ours.",
+    403: "The key's scopes do not allow it.",
+    404: "There is no such thing.",
+    409: "It does not go with what is there; the code says why.",
+    413: "The body is too large.",
+    422: "Something in the request is wrong; the field is named.",
+    429: "Too many requests; Retry-After says when to come again.",
+    500: "Something went wrong here, and was logged.",
+    502: "The gateway refused.",
+    503: "The database or the gateway cannot be reached: nothing was done, try again.",
+    504: "Nobody knows whether the gateway acted: ask again in a minute.",
+}
+
+
+def answer(error: ApiError) -> JSONResponse:
     """Make the response of an error."""
     envelope = ErrorEnvelope(error=error.body)
-    return JSONResponse(envelope.model_dump(exclude_none=True), status_code=error.status, headers=headers)
+    return JSONResponse(envelope.model_dump(exclude_none=True), status_code=error.status, headers=error.headers)
 
 
 def install_error_handlers(app: FastAPI) -> None:
@@ -96,6 +138,9 @@ def _translate(error: Exception) -> ApiError:
     match error:
         case InvalidInvoiceError():
             return ApiError(422, "INVALID", error.message, field=error.field)
+        case NotRecordableError(field="paidAt"):
+            # By the clock, so no description of the request could say it: not 422.
+            return ApiError(409, "PAID_AT_IMPLAUSIBLE", str(error), field=error.field)
         case NotRecordableError():
             return ApiError(422, "INVALID", str(error), field=error.field)
         case PayLinkRefusedError(why=Refusal.INVOICE_VOID):
@@ -130,21 +175,32 @@ async def _invalid(_: Request, error: Exception) -> Response:
     return answer(ApiError(422, "INVALID", message, field=".".join(path) or "body"))
 
 
-async def _http_error(_: Request, error: Exception) -> Response:
+async def _http_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     if error.status_code == BAD_REQUEST:
         return answer(ApiError(422, "INVALID", "the body is not JSON that can be read", field="body"))
     codes = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}
     code = codes.get(error.status_code, "INVALID")
-    headers = dict(error.headers) if error.headers else None
-    return answer(ApiError(error.status_code, code, str(error.detail).lower()), headers=headers)
+    headers = {"Allow": _allowed(request)} if error.status_code == NOT_ALLOWED else error.headers
+    return answer(ApiError(error.status_code, code, str(error.detail).lower(), headers=headers))
+
+
+def _allowed(request: Request) -> str:
+    """Return the methods that all routes of a path take together; Starlette tells those of the first alone."""
+    asked = [{**request.scope, "method": method} for method in _METHODS]
+    return ", ".join(
+        scope["method"] for scope in asked if any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
+    )
+
+
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
 async def _database_error(_: Request, error: Exception) -> Response:
     log.error("database.unavailable", error=type(error).__name__)
     return answer(
-        ApiError(503, "DATABASE_DOWN", "the database cannot be reached: try again"), headers={"Retry-After": "2"}
+        ApiError(503, "DATABASE_DOWN", "the database cannot be reached: try again", headers={"Retry-After": "2"})
     )
 
 

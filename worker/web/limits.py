@@ -1,5 +1,6 @@
-"""Limits on what a request may bring, before anything reads it."""
+"""Limits on what a request may bring, and in how much time, before anything reads it."""
 
+import anyio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from worker.web.errors import ApiError, answer
@@ -7,9 +8,15 @@ from worker.web.errors import ApiError, answer
 MAX_BODY_BYTES = 64 * 1024
 """An invoice with every field at its longest has less than 2 KB."""
 
+BODY_WITHIN_S = 10.0
+"""A body of that size takes milliseconds; whoever sends it byte by byte holds a connection for nothing."""
+
+
+_CLOSE = {"Connection": "close"}
+
 
 class BodyLimit:
-    """Refuses bodies over `MAX_BODY_BYTES`, whether their length was announced or not, in the API's own envelope.
+    """Refuses bodies over `MAX_BODY_BYTES`, announced or not, or over `BODY_WITHIN_S`, in the API's own envelope.
 
     FastAPI's `max_body_size` answers an announced length in plain text, where no handler of ours can reach it.
     """
@@ -22,10 +29,16 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        body = await _read_body(scope, receive)
+        try:
+            with anyio.fail_after(BODY_WITHIN_S):
+                body = await _read_body(scope, receive)
+        except TimeoutError:
+            error = ApiError(408, "BODY_TOO_SLOW", f"a body must come within {BODY_WITHIN_S:g} s", headers=_CLOSE)
+            await answer(error)(scope, receive, send)
+            return
         if body is None:
-            error = ApiError(413, "BODY_TOO_LARGE", f"a body may have {MAX_BODY_BYTES} bytes")
-            await answer(error, headers={"Connection": "close"})(scope, receive, send)
+            error = ApiError(413, "BODY_TOO_LARGE", f"a body may have {MAX_BODY_BYTES} bytes", headers=_CLOSE)
+            await answer(error)(scope, receive, send)
             return
         await self._app(scope, _replay(body, receive), send)
 

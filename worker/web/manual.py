@@ -7,14 +7,16 @@ from pydantic import Field
 
 from domain.invoice import require_invoice_id
 from domain.manual import ManualPayment, Method
-from worker.web.authentication import Caller
-from worker.web.corrections import IdempotencyKey
-from worker.web.errors import ErrorEnvelope
+from worker.web.authentication import Writer
+from worker.web.errors import errors
+from worker.web.exact_json import ExactRoute
+from worker.web.fields import Line, MoneyIn, Shape, TimeIn, read_money
 from worker.web.invoices import InvoiceId
+from worker.web.keyed import IdempotencyKey
 from worker.web.parts import Parts
-from worker.web.shapes import Line, MoneyIn, PaymentOut, Shape, TimeIn, payment_out, read_money
+from worker.web.shapes import PaymentOut, payment_out
 
-router = APIRouter(prefix="/v2/invoices", tags=["payments"])
+router = APIRouter(prefix="/v2/invoices", tags=["payments"], route_class=ExactRoute)
 
 REFERENCE_MAX, NOTE_MAX = 100, 800
 """In characters; with the method both stand in one line that explains the event."""
@@ -43,17 +45,13 @@ class ManualPaymentOut(PaymentOut):
     warnings: list[WarningOut]
 
 
-@router.post(
-    "/{id}/manual-payment",
-    status_code=201,
-    responses={code: {"model": ErrorEnvelope} for code in (404, 409, 422, 503)},
-)
+@router.post("/{id}/manual-payment", status_code=201, responses=errors(404, 409, 413))
 def record_payment(
     id: InvoiceId,  # noqa: A002 - the path's name for it
     body: ManualPaymentIn,
     key: IdempotencyKey,
     parts: Parts,
-    caller: Caller,
+    caller: Writer,
 ) -> ManualPaymentOut:
     """Record a payment that no gateway tells of. The same key with the same body is one payment, answered the same."""
     recorded = parts.record(

@@ -7,7 +7,7 @@ from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from worker.metrics.access import is_let_in
-from worker.web.errors import ApiError, ErrorEnvelope
+from worker.web.errors import ApiError, plain_errors
 from worker.web.parts import Parts
 
 router = APIRouter(tags=["health"])
@@ -19,10 +19,7 @@ LOOKING = CapacityLimiter(8)
 @router.get(
     "/metrics",
     response_class=PlainTextResponse,
-    responses={
-        401: {"model": ErrorEnvelope, "description": "No token, or a wrong one."},
-        404: {"model": ErrorEnvelope, "description": "METRICS_TOKEN is not set."},
-    },
+    responses=plain_errors(s401="No token, or a wrong one.", s404="METRICS_TOKEN is not set."),
 )
 async def metrics(request: Request, parts: Parts) -> Response:
     """Tell this process's counters and the state in PostgreSQL, as Prometheus reads them."""

@@ -7,8 +7,9 @@ from typing import Annotated
 from fastapi import Depends, Request
 from pydantic import SecretStr
 
-from adapters.postgres.api_keys import ApiKeys
 from adapters.postgres.check_requests import CheckRequests
+from adapters.postgres.horizon import Horizons
+from adapters.postgres.idempotency_keys import IdempotencyKeys
 from adapters.postgres.invoices import Invoices
 from adapters.postgres.ledger import Ledger
 from domain.gateway import PaymentGateway
@@ -19,6 +20,8 @@ from worker.metrics.instruments import Metrics
 from worker.record import RecordPayment
 from worker.ring import Ring
 from worker.sight import Sight
+from worker.web.callers import Callers
+from worker.web.rates import Rates
 from worker.webhook_token import WebhookTokens
 
 
@@ -28,12 +31,15 @@ class WebParts:
 
     invoices: Invoices
     ledger: Ledger
+    horizons: Horizons
     check_requests: CheckRequests
-    api_keys: ApiKeys
+    callers: Callers
+    rates: Rates
     issue: Issue
     correct: Correct
     record: RecordPayment
     gateways: Mapping[str, PaymentGateway]
+    keys: IdempotencyKeys
     tokens: WebhookTokens
     ring: Ring
     see: Callable[[], Sight]
@@ -42,6 +48,8 @@ class WebParts:
     metrics_tokens: Sequence[SecretStr]
     """Who sends one of them may read the metrics; nobody when there are none."""
     clock: Clock
+    https: bool
+    """Whether the internet reaches this process by TLS."""
 
 
 def _parts(request: Request) -> WebParts:

@@ -1,6 +1,7 @@
 """The web process: serves the application until it is told to stop."""
 
 import socket
+from collections.abc import Sequence
 
 import structlog
 import uvicorn
@@ -20,8 +21,10 @@ BACKLOG = 2_048
 log = structlog.get_logger()
 
 
-def serve(parts: WebParts, *, host: str, port: int) -> None:
+def serve(parts: WebParts, *, host: str, port: int, trusted_proxies: Sequence[str]) -> None:
     """Serve until SIGTERM or SIGINT; then take no more requests and finish those at hand.
+
+    What `trusted_proxies` say in X-Forwarded-For is taken for the address that a request comes from.
 
     No access log: its lines would hold the secret tokens of callbacks.
 
@@ -34,6 +37,7 @@ def serve(parts: WebParts, *, host: str, port: int) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        forwarded_allow_ips=list(trusted_proxies),
         timeout_graceful_shutdown=SHUTDOWN_S,
     )
     # uvicorn raises the signal again when it has stopped; it must find a handler, or all that is to be closed is not.

@@ -1,75 +1,39 @@
 """The JSON of the API: what comes in, checked once, and what goes out."""
 
-import re
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
+from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
 
 from moneyed import Money
-from pydantic import (
-    AfterValidator,
-    AwareDatetime,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    StrictStr,
-)
-from pydantic.alias_generators import to_camel
+from pydantic import Field, PlainSerializer, StrictStr, WithJsonSchema
 
 from adapters.postgres.gateway_invoices import GatewayInvoice
 from adapters.postgres.invoices import GatewayInvoiceSummary, InvoiceRecord
 from adapters.postgres.ledger import StoredEvent
-from domain.invoice import InvalidInvoiceError, InvoiceTerms, require_payable
-from domain.money import from_minor_units, money
+from domain.balance import Status
+from domain.invoice import InvoiceTerms, require_payable
+from domain.money import from_minor_units
+from domain.pay_link import GatewayInvoiceState
+from domain.payment_event import Kind, OccurredAtSource, Source
 from worker.clock import rfc3339
+from worker.web.fields import Line, PayableIn, Shape, TimeIn, read_money
 from worker.web.qr import png_of
 
-Time = Annotated[datetime, PlainSerializer(rfc3339, return_type=str, when_used="json")]
-
-
-_DATE_AND_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ]")
-"""pydantic would take a bare number as well, and guess whether it counts seconds or milliseconds."""
-
-
-def _line(text: str) -> str:
-    if not text.isprintable():
-        raise ValueError("must be one line of printable characters")
-    return text
-
-
-def _time_text(given: object) -> object:
-    if not isinstance(given, str) or not _DATE_AND_TIME.match(given):
-        raise ValueError("must be a time such as 2026-11-22T04:30:00Z")
-    return given
-
-
-def _amount_text(given: object) -> object:
-    """Take an integer of whole units as well, but no fraction of JSON: it has been rounded already."""
-    return str(given) if isinstance(given, int) and not isinstance(given, bool) and abs(given) < INTEGER_MAX else given
-
-
-EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
-"""A time outside is a mistake; and every time inside can be shown in every time zone."""
-
-INTEGER_MAX = 10**20
-"""Far above what is an amount; what is above is not turned into text."""
-
-Line = Annotated[StrictStr, AfterValidator(_line)]
-TimeIn = Annotated[AwareDatetime, Field(ge=EARLIEST, lt=LATEST), BeforeValidator(_time_text)]
-AmountText = Annotated[
-    StrictStr,
-    Field(pattern=r"^-?[0-9]{1,20}(\.[0-9]{1,20})?$"),
-    BeforeValidator(_amount_text, json_schema_input_type=int | str),
+Time = Annotated[
+    datetime,
+    PlainSerializer(rfc3339, return_type=str, when_used="json"),
+    Field(examples=["2026-11-22T04:30:00Z"], description="UTC."),
 ]
 
 
-class Shape(BaseModel):
-    """camelCase outside, snake_case inside; unknown fields are refused, so that a typing error is noticed."""
+def _word_of(words: type[StrEnum]) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "enum": [str(word) for word in words]})
 
-    model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True, validate_by_alias=True, extra="forbid")
+
+InvoiceIdOut = Annotated[str, Field(examples=["rent-2026-11"])]
+GatewayName = Annotated[str, Field(examples=["qpay"])]
 
 
 class MoneyOut(Shape):
@@ -79,18 +43,11 @@ class MoneyOut(Shape):
     currency: str = Field(examples=["MNT"])
 
 
-class MoneyIn(Shape):
-    """An amount: a string, or an integer of whole tögrög. A JSON fraction is refused: it has been rounded already."""
-
-    amount: AmountText = Field(examples=["1500000.00"])
-    currency: Annotated[StrictStr, Field(pattern="^[A-Z]{3}$")] = Field(examples=["MNT"])
-
-
 class PutInvoice(Shape):
     """What a merchant says about an invoice."""
 
-    amount: MoneyIn
-    description: Annotated[Line, Field(min_length=1, max_length=255)]
+    amount: PayableIn
+    description: Annotated[Line, Field(min_length=1, max_length=255, examples=["Түрээс 2026-11"])]
     receiver_code: Annotated[Line, Field(min_length=1, max_length=45)] = "terminal"
     due_at: TimeIn | None = None
 
@@ -123,8 +80,8 @@ class BalanceOut(Shape):
     refunded: MoneyOut
     outstanding: MoneyOut
     overpaid: MoneyOut
-    status: str
-    payments: int
+    status: Annotated[str, _word_of(Status)]
+    payments: Annotated[int, Field(examples=[1], description="How often money came.")]
     first_paid_at: Time | None
     last_paid_at: Time | None
 
@@ -133,9 +90,9 @@ class GatewayInvoiceOut(Shape):
     """One QR of an invoice."""
 
     id: UUID
-    gateway: str
-    generation: int
-    state: str
+    gateway: GatewayName
+    generation: Annotated[int, Field(examples=[1], description="1 for the first QR at a gateway, then 2, 3, …")]
+    state: Annotated[str, _word_of(GatewayInvoiceState)]
     amount: MoneyOut
     issued_at: Time
     expires_at: Time
@@ -144,9 +101,9 @@ class GatewayInvoiceOut(Shape):
 class InvoiceOut(Shape):
     """An invoice as it stands."""
 
-    id: str
-    description: str
-    receiver_code: str
+    id: InvoiceIdOut
+    description: Annotated[str, Field(examples=["Түрээс 2026-11"])]
+    receiver_code: Annotated[str, Field(examples=["terminal"])]
     due_at: Time | None
     voided_at: Time | None
     balance: BalanceOut
@@ -156,19 +113,19 @@ class InvoiceOut(Shape):
 class LinkOut(Shape):
     """A deep link into one bank's application."""
 
-    name: str
-    description: str
-    logo: str
-    link: str
+    name: Annotated[str, Field(examples=["Khan bank"])]
+    description: Annotated[str, Field(examples=["Хаан банк"])]
+    logo: Annotated[str, Field(description="The address of an image.")]
+    link: Annotated[str, Field(description="Opens the bank's application on the phone that shows it.")]
 
 
 class PayLinkOut(Shape):
     """A QR to be shown to a customer, and the links that open a bank's application with it."""
 
-    gateway: str
+    gateway: GatewayName
     gateway_invoice_id: UUID
-    qr_text: str
-    qr_image: str
+    qr_text: Annotated[str, Field(description="What the QR says.")]
+    qr_image: Annotated[str, Field(description="Base64 of a PNG, without `data:`.")]
     pay_url: str | None
     links: list[LinkOut]
     expires_at: Time
@@ -178,24 +135,24 @@ class PayLinkOut(Shape):
 class PaymentOut(Shape):
     """One recorded fact about a payment."""
 
-    id: str
-    gateway: str
-    payment_id: str
-    kind: str
-    invoice: str | None
+    id: Annotated[str, Field(examples=["qpay:100000000000001"])]
+    gateway: GatewayName
+    payment_id: Annotated[str, Field(examples=["100000000000001"], description="The gateway's own.")]
+    kind: Annotated[str, _word_of(Kind)]
+    invoice: Annotated[InvoiceIdOut | None, Field(description="Null while it lies in suspense.")]
     amount: MoneyOut
     fee: MoneyOut | None
     occurred_at: Time
-    occurred_at_source: str
+    occurred_at_source: Annotated[str, _word_of(OccurredAtSource)]
     recorded_at: Time
-    source: str
+    source: Annotated[str, _word_of(Source)]
 
 
 class PaymentsOut(Shape):
     """A page of payments; `next` is the cursor of the following page."""
 
     payments: list[PaymentOut]
-    next: str | None
+    next: Annotated[str | None, Field(examples=["184467"])]
 
 
 def invoice_out(invoice: InvoiceRecord) -> InvoiceOut:
@@ -271,20 +228,6 @@ def _gateway_invoice_out(summary: GatewayInvoiceSummary) -> GatewayInvoiceOut:
         issued_at=summary.issued_at,
         expires_at=summary.expires_at,
     )
-
-
-def read_money(given: MoneyIn, *, field: str) -> Money:
-    """Return the amount that came in.
-
-    Raises:
-        InvalidInvoiceError: it is none that its currency can hold; `field` names where it stood.
-
-    """
-    try:
-        return money(given.amount, currency=given.currency)
-    except ValueError as error:
-        part = "currency" if "currency" in str(error) else "amount"
-        raise InvalidInvoiceError(f"{field}.{part}", str(error)) from None
 
 
 def _money_out(amount_minor: int, currency: str) -> MoneyOut:

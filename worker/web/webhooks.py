@@ -5,7 +5,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse
 
 from domain.payment_event import Source
-from worker.web.errors import ApiError, ErrorEnvelope
+from worker.web.errors import ApiError, plain_errors
 from worker.web.parts import Parts, WebParts
 
 log = structlog.get_logger()
@@ -15,10 +15,7 @@ router = APIRouter(tags=["webhooks"])
 QPAY_SUCCESS = "SUCCESS"
 """QPay v2 takes this body and no other as an acknowledgement."""
 
-_RESPONSES: dict[int | str, dict[str, object]] = {
-    404: {"model": ErrorEnvelope, "description": "Not a token of ours."},
-    503: {"model": ErrorEnvelope, "description": "The request could not be written down: send it again."},
-}
+_RESPONSES = plain_errors(s404="Not a token of ours.", s503="The request could not be written down: send it again.")
 
 
 @router.get(

@@ -11,3 +11,20 @@ ON CONFLICT (key) DO NOTHING;
 SELECT digest
 FROM idempotency_key
 WHERE key = :key;
+
+-- name: keep_answer(key, body, now)!
+-- Keep what was answered, unless an answer was kept before.
+INSERT INTO kept_answer (key, body, answered_at)
+VALUES (:key, :body, :now)
+ON CONFLICT (key) DO NOTHING;
+
+-- name: read_answer(key)$
+-- Read what was answered first.
+SELECT body
+FROM kept_answer
+WHERE key = :key;
+
+-- name: forget_answers(earlier)!
+-- Remove the answers that were given before a time.
+DELETE FROM kept_answer
+WHERE answered_at < :earlier;

@@ -60,13 +60,13 @@ SELECT position, gateway, payment_id, kind, invoice_id, amount_minor, currency, 
 FROM payment_event
 WHERE gateway = :gateway AND payment_id = :payment_id AND kind = :kind AND ref = :ref;
 
--- name: events_page(invoice_id, gateway, occurred_from, occurred_to, unmatched, after, page)
--- Read events in the order of their positions, after a position; "unmatched" are those in suspense of payments of which
+-- name: events_page(invoice_id, gateway, occurred_from, occurred_to, unmatched, after, up_to, page)
+-- Read events in the order of their positions, after one and up to another; "unmatched" are those in suspense of payments of which
 -- something still lies there.
 SELECT position, gateway, payment_id, kind, invoice_id, amount_minor, currency, fee_minor,
     occurred_at, occurred_at_source, recorded_at, source
 FROM payment_event
-WHERE position > :after
+WHERE position > :after AND position <= :up_to
     AND (:invoice_id::text IS NULL OR invoice_id = :invoice_id)
     AND (:gateway::text IS NULL OR gateway = :gateway)
     AND (:occurred_from::timestamptz IS NULL OR occurred_at >= :occurred_from)

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from adapters.postgres.connection import Connection, Pool
+from adapters.postgres.horizon import Horizons
 from adapters.postgres.invoices import Invoices
 from adapters.postgres.ledger import Ledger
 from adapters.postgres.seals import PAGE, Seals
@@ -44,6 +45,11 @@ def session(pool: Pool) -> Iterator[Connection]:
 @pytest.fixture
 def seals(pool: Pool) -> Seals:
     return Seals(pool)
+
+
+@pytest.fixture
+def horizons(pool: Pool) -> Horizons:
+    return Horizons(pool)
 
 
 @pytest.fixture
@@ -119,8 +125,8 @@ def test_events_are_sealed_once_in_the_order_of_their_positions(seals: Seals) ->
     assert found(seals) == []
 
 
-def test_without_events_there_is_nothing_to_seal(seals: Seals) -> None:
-    assert seals.horizon().position == 0
+def test_without_events_there_is_nothing_to_seal(seals: Seals, horizons: Horizons) -> None:
+    assert horizons.read().position == 0
     assert seal(seals) == []
     assert seals.head() is None
 
@@ -136,51 +142,53 @@ def test_gaps_that_rolled_back_transactions_leave_are_no_problem(pool: Pool, sea
     assert found(seals) == []
 
 
-def test_nobody_writes_while_nobody_writes(pool: Pool, seals: Seals) -> None:
+def test_nobody_writes_while_nobody_writes(pool: Pool, horizons: Horizons) -> None:
     with session(pool) as reader:
         reader.execute("SELECT * FROM payment_event")
 
-        assert seals.horizon().writers == []
+        assert horizons.read().writers == []
 
 
-def test_whoever_holds_a_lower_position_is_seen_until_it_has_ended(pool: Pool, seals: Seals) -> None:
+def test_whoever_holds_a_lower_position_is_seen_until_it_has_ended(pool: Pool, horizons: Horizons) -> None:
     with session(pool) as late:
         insert(late, "late")
         with session(pool) as early:
             insert(early, "early")
 
-        horizon = seals.horizon()
-        while_open = seals.any_writes(horizon)
+        horizon = horizons.read()
+        while_open = horizons.any_writes(horizon)
         late.commit()
 
         assert horizon.position == 2
         assert while_open
-        assert not seals.any_writes(horizon)
+        assert not horizons.any_writes(horizon)
 
 
-def test_whoever_comes_after_the_horizon_is_not_waited_for(pool: Pool, seals: Seals) -> None:
+def test_whoever_comes_after_the_horizon_is_not_waited_for(pool: Pool, horizons: Horizons) -> None:
     with session(pool) as early:
         insert(early, "early")
-    horizon = seals.horizon()
+    horizon = horizons.read()
 
     with session(pool) as after:
         insert(after, "after")
 
-        assert not seals.any_writes(horizon)
+        assert not horizons.any_writes(horizon)
 
 
-def test_a_foreign_transaction_however_long_delays_nothing(pool: Pool, seals: Seals) -> None:
+def test_a_foreign_transaction_however_long_delays_nothing(pool: Pool, horizons: Horizons) -> None:
     with session(pool) as foreign:
         foreign.execute("SELECT pg_current_xact_id(), count(*) FROM payment_event")
         with session(pool) as connection:
             insert(connection, "1")
 
-        horizon = seals.horizon()
+        horizon = horizons.read()
 
         assert (horizon.position, horizon.writers) == (1, [])
 
 
-def test_a_position_that_was_taken_before_its_transaction_had_an_id_is_seen(pool: Pool, seals: Seals) -> None:
+def test_a_position_that_was_taken_before_its_transaction_had_an_id_is_seen(
+    pool: Pool, seals: Seals, horizons: Horizons
+) -> None:
     """An INSERT takes its position, waits for another of the same key, and only then gets a transaction id."""
     with ThreadPoolExecutor() as threads, session(pool) as first, session(pool) as waiting:
         insert(first, "contended")
@@ -189,15 +197,15 @@ def test_a_position_that_was_taken_before_its_transaction_had_an_id_is_seen(pool
         wait_until(lambda: _waits(pool, pid))
         with session(pool) as early:
             insert(early, "early")
-        horizon = seals.horizon()
+        horizon = horizons.read()
         first.rollback()
         inserted.result()
 
-        held_back = seals.any_writes(horizon)
+        held_back = horizons.any_writes(horizon)
         waiting.commit()
 
         assert held_back
-        assert not seals.any_writes(horizon)
+        assert not horizons.any_writes(horizon)
         assert seal(seals) == [2, 3]
 
 
