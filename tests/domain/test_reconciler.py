@@ -469,8 +469,7 @@ def balance(events: Sequence[PaymentEvent]) -> Balance:
     return fold(changes, [event for event in events if event.invoice_id == "order-1"], currency="MNT")
 
 
-@settings(max_examples=2_000)
-@settings(deadline=None)  # a machine may have others on it
+@settings(max_examples=2_000, deadline=None)  # a machine may have others on it
 @given(histories, st.randoms(use_true_random=False), st.integers(0, 5), st.integers(0, 5), st.booleans())
 def test_whatever_a_gateway_shows_on_the_way_the_same_events_and_balances_come_out(
     history: History, chance: Random, answers: int, others: int, voided: bool
