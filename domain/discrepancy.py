@@ -12,6 +12,8 @@ class DiscrepancyKind(StrEnum):
     """Money of no known invoice, or in another currency than its invoice's, lies in suspense."""
     CHANGED_AMOUNT = "changed_amount"
     """The gateway tells another amount or currency of a payment than it did."""
+    CHANGED_REFERENCE = "changed_reference"
+    """The gateway tells another approval code of a payment than it did: there may have been a second one."""
     CHANGED_INVOICE = "changed_invoice"
     """The gateway tells of a payment on another invoice than it did."""
     CHANGED_STATUS = "changed_status"

@@ -192,6 +192,8 @@ class _Reader:
             return replace(self._out_of_suspense(row, known), cleared=shown.cleared)
         if self._is_elsewhere(known):
             return replace(self._on_another_invoice(row, received), cleared=shown.cleared)
+        if None not in {row.reference, received.reference} and row.reference != received.reference:
+            return replace(self._another_reference(row, received), cleared=shown.cleared)
         return shown
 
     def _no_amount(self, row: PaymentRow) -> Decision:
@@ -201,6 +203,13 @@ class _Reader:
     def _another_amount(self, row: PaymentRow, received: RecordedEvent) -> Decision:
         detail = f"recorded with {received.amount}, and now {row.status} with {row.amount}"
         return self._ask(DiscrepancyKind.CHANGED_AMOUNT, row, fingerprint=str(row.amount), detail=detail)
+
+    def _another_reference(self, row: PaymentRow, received: RecordedEvent) -> Decision:
+        detail = (
+            f"recorded with {row.reference_key} {received.reference}, and now it is {row.reference}: maybe somebody "
+            "paid twice, and the gateway tells of the second payment alone"
+        )
+        return self._ask(DiscrepancyKind.CHANGED_REFERENCE, row, fingerprint=row.reference or "", detail=detail)
 
     def _on_another_invoice(self, row: PaymentRow, received: RecordedEvent) -> Decision:
         detail = f"recorded on {received.invoice_id}, and now {row.status} on {self._checked.invoice_id}"

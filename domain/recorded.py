@@ -27,6 +27,8 @@ class RecordedEvent:
     occurred_at_source: OccurredAtSource
     reason: str | None = None
     """A person's, for what a person recorded."""
+    reference: str | None = None
+    """What else the gateway told it apart by; None where that was not asked for, or it told nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -52,7 +52,8 @@ class CloseQr:
     def __call__(self, gateway_invoice_id: UUID, *, source: Source = Source.COMMAND, replaced: bool = True) -> None:
         """Cancel the QR at its gateway, look at it once more, and write how that ended.
 
-        Afterwards it is superseded, cancelled, settled or expired; or open again, where its gateway keeps it open
+        Afterwards it is superseded, cancelled, settled or expired; failed, where its create was not answered and nobody
+        has seen it; or open again, where its gateway keeps it open
         because a part was paid and what is left is just what is outstanding. After an error it is still closing, and
         tried again. `source` is what made us look; not `replaced` is one after which no other is made though something
         is outstanding.
@@ -67,11 +68,17 @@ class CloseQr:
         with structlog.contextvars.bound_contextvars(
             invoice=closing.invoice_id, gateway_invoice=str(gateway_invoice_id), gateway=closing.gateway
         ):
-            outcome = self._make_unpayable(closing)
+            try:
+                outcome = self._make_unpayable(closing)
+            except GatewayRefusedError as refusal:
+                if closing.was_shown:
+                    raise
+                self._leave(closing, refusal)
+                return
             log.info("close.answered", outcome=outcome or "ran_out")
             # One last look: what was paid and never announced would be asked for again.
             self._settle_now(gateway_invoice_id, source=source)
-            self._end(gateway_invoice_id, outcome, replaced=replaced)
+            self._end(closing, outcome, replaced=replaced)
 
     def _make_unpayable(self, closing: GatewayInvoice) -> CancelOutcome | None:
         """Cancel the QR; None where its gateway does not, and need not: it has run out there by itself."""
@@ -88,11 +95,22 @@ class CloseQr:
             log.info("close.refused", code=refusal.code, consequence="it has run out and is taken for unpayable")
             return None
 
-    def _end(self, gateway_invoice_id: UUID, outcome: CancelOutcome | None, *, replaced: bool) -> None:
+    def _leave(self, closing: GatewayInvoice, refusal: GatewayRefusedError) -> None:
+        """Let a create go that was not answered and that the gateway does not cancel: nobody has seen its QR.
+
+        What is paid on it all the same is announced, or found: its number stays known.
+        """
+        log.warning("close.left", code=refusal.code, reason=refusal.message)
+        self._gateway_invoices.mark_closed(closing.id, state=GatewayInvoiceState.FAILED)
+
+    def _end(self, closing: GatewayInvoice, outcome: CancelOutcome | None, *, replaced: bool) -> None:
+        gateway_invoice_id = closing.id
         paid = self._gateway_invoices.read_paid(gateway_invoice_id)
         match outcome:
             case CancelOutcome.CANCELLED | None:
-                if paid.outstanding.amount <= 0:
+                if not closing.was_shown:
+                    state = GatewayInvoiceState.FAILED
+                elif paid.outstanding.amount <= 0:
                     state = GatewayInvoiceState.CANCELLED
                 else:
                     state = GatewayInvoiceState.SUPERSEDED if replaced else GatewayInvoiceState.EXPIRED
@@ -101,8 +119,10 @@ class CloseQr:
                 match plan_after_paid(paid, now=self._clock()):
                     case AfterPaid.SETTLED:
                         self._gateway_invoices.mark_closed(gateway_invoice_id, state=GatewayInvoiceState.SETTLED)
-                    case AfterPaid.KEPT:
+                    case AfterPaid.KEPT if closing.was_shown:
                         self._gateway_invoices.mark_kept(gateway_invoice_id)
+                    case AfterPaid.KEPT:
+                        self._gateway_invoices.mark_closed(gateway_invoice_id, state=GatewayInvoiceState.SETTLED)
                     case AfterPaid.STUCK:
                         message = "the QR is partly paid, and the gateway keeps it open for another amount than is due"
                         raise GatewayRefusedError("INVOICE_PAID", message, final=True)

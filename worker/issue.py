@@ -74,9 +74,12 @@ class Issue:
             GatewayOutcomeUnknownError: nobody knows; given up after `ISSUE_DEADLINE_S`; then ask for a new one.
 
         """
+        goes_by_number = self._gateways[gateway].capabilities.goes_by_number
         with structlog.contextvars.bound_contextvars(invoice=invoice_id, gateway=gateway):
             for _ in range(_MAX_STEPS):
-                step = self._gateway_invoices.next_step(invoice_id, gateway=gateway, new_id=uuid4(), now=self._clock())
+                step = self._gateway_invoices.next_step(
+                    invoice_id, gateway=gateway, goes_by_number=goes_by_number, new_id=uuid4(), now=self._clock()
+                )
                 match step:
                     case Refuse(why=why):
                         raise PayLinkRefusedError(why)

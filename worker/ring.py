@@ -25,6 +25,8 @@ they would pile up in Redis, all saying the same."""
 def ring_due(check_requests: CheckRequests, gateway_invoices: GatewayInvoices, doorbell: Doorbell) -> int:
     """Ring for checks that are due and QRs that are to be closed, and return how many checks that was.
 
+    Creates that were not answered in time are given up first, where they can be cancelled all the same.
+
     Gateways take turns, page by page, and each has a queue of its own: however much is due at one, the others are rung
     as if it were not there. Of one whose workers have enough to do nothing is rung.
 
@@ -36,6 +38,7 @@ def ring_due(check_requests: CheckRequests, gateway_invoices: GatewayInvoices, d
     turns: dict[str, int] = {}
     for gateway in gateway_invoices.gateways():
         check_requests.mend_waits(gateway, page=PAGE)
+        gateway_invoices.give_up_overdue(gateway, page=PAGE)
         turns[gateway] = max(0, WAITING_MAX - doorbell.waiting(gateway)) // PAGE
         if turns[gateway]:
             doorbell.ring(gateway_invoices.take_closing(gateway, page=PAGE), gateway=gateway, actor=CLOSE_ACTOR)

@@ -129,11 +129,24 @@ def _time_zone(text: str) -> str:
     return text
 
 
+def _terminal(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9]{8}", text):
+        raise ValueError("should be the eight letters and digits that the bank gave you")
+    return text
+
+
+def _path(text: str) -> str:
+    if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", text):
+        raise ValueError("should be a path that begins with a slash, such as /pos/invoice/qr")
+    return text
+
+
 SECRET_MIN = 32
 HttpUrl = Annotated[str, _url("http", "https")]
 PostgresUrl = Annotated[str, _url("postgresql", "postgres")]
 RedisUrl = Annotated[str, _url("redis", "rediss")]
-Terminal = Annotated[str, Field(pattern="^[A-Za-z0-9]{8}$")]
+Terminal = Annotated[str, AfterValidator(_terminal)]
+UrlPath = Annotated[str, Field(max_length=200), AfterValidator(_path)]
 Positive = Annotated[float, Field(gt=0, le=86_400)]
 
 
@@ -228,6 +241,21 @@ class QPaySettings(_Settings):
     qpay_callback_url: Annotated[HttpUrl, AfterValidator(_callback_url)] | None = None
     qpay_allow_partial: bool = False
     qpay_calls_per_s: Annotated[float, Field(gt=0, le=1_000)] | None = None
+
+
+class SocialPaySettings(_Settings):
+    """The terminal at SocialPay. Paths are settings: older notes name some of them otherwise."""
+
+    socialpay_base_url: HttpUrl
+    socialpay_terminal: Terminal
+    socialpay_secret: Annotated[SecretStr, Field(min_length=1, max_length=200)]
+    socialpay_issue_by: Literal["qr", "deeplink"] = "qr"
+    socialpay_calls_per_s: Annotated[float, Field(gt=0, le=1_000)] | None = None
+    socialpay_path_qr: UrlPath = "/pos/invoice/qr"
+    socialpay_path_deeplink: UrlPath = "/pos/invoice/qr/deeplink"
+    socialpay_path_phone: UrlPath = "/pos/invoice/phone"
+    socialpay_path_check: UrlPath = "/pos/invoice/check"
+    socialpay_path_cancel: UrlPath = "/pos/invoice/cancel"
 
 
 class WebSettings(_Settings):
@@ -344,7 +372,9 @@ def secrets_in(*groups: object) -> list[str]:
     for group in groups:
         for value in vars(group).values():
             for part in value if isinstance(value, tuple) else (value,):
-                if isinstance(part, SimulatedMerchant):
+                if isinstance(part, BaseSettings):
+                    secrets += secrets_in(part)
+                elif isinstance(part, SimulatedMerchant):
                     secrets.append(part.password.get_secret_value())
                 elif isinstance(part, SecretStr):
                     secrets.append(part.get_secret_value())
@@ -371,4 +401,7 @@ MISSING = {
     "QPAY_USERNAME": "it should be the client id that QPay gave you",
     "QPAY_PASSWORD": "it should be the client secret that QPay gave you",
     "QPAY_INVOICE_CODE": "it should be the invoice code that QPay gave you",
+    "SOCIALPAY_BASE_URL": "it should be https://instore.golomtbank.com; without SocialPay leave all of SOCIALPAY_* out",
+    "SOCIALPAY_TERMINAL": "it should be the terminal that the bank gave you; without SocialPay leave all of them out",
+    "SOCIALPAY_SECRET": "it should be the secret that the bank gave you; without SocialPay leave all of them out",
 }

@@ -97,7 +97,7 @@ class Settle:
             log.info("check.started", source=check.source, attempt=check.attempts)
             asked_at_s = time.monotonic()
             try:
-                answer = self._gateways[check.gateway].check(check.at_gateway)
+                answer = _ask(self._gateways[check.gateway], check)
             except (GatewayHeldBackError, GatewayUnauthorisedError) as error:
                 self._check_ended(check, error)
                 self._put_back(check, error, duration_ms=_ms_since(asked_at_s))
@@ -129,6 +129,11 @@ class Settle:
             invoices=frozenset({check.invoice_id}),
             payments=frozenset((check.gateway, row.payment_id) for row in answer.rows if isinstance(row, PaymentRow)),
             gateway_invoices=frozenset({check.gateway_invoice_id}),
+            reference_keys={
+                (check.gateway, row.payment_id): row.reference_key
+                for row in answer.rows
+                if isinstance(row, PaymentRow) and row.reference_key is not None
+            },
         )
         guess = None
         if check.unpaid_minor is not None:
@@ -196,6 +201,17 @@ class Settle:
             self._fail(check, error, duration_ms=duration_ms)
         except psycopg.Error:
             log.warning("check.not_given_back", consequence="its lease runs out by itself")
+
+
+def _ask(gateway: PaymentGateway, check: ClaimedCheck) -> CheckAnswer:
+    """Ask the gateway. A number that it knows nothing of has no payment, if it was cancelled or maybe never created."""
+    try:
+        return gateway.check(check.at_gateway)
+    except GatewayRefusedError as refusal:
+        if not (refusal.final and check.may_be_unknown and gateway.capabilities.goes_by_number):
+            raise
+        log.info("check.unknown_there", code=refusal.code)
+        return CheckAnswer(rows=())
 
 
 def _remember(write: Callable[[], None]) -> None:

@@ -65,6 +65,8 @@ class ClaimedCheck:
     """What is due, where the invoice is not void and no money ever came; None where there is more to know."""
     check_id: int
     """By which its outcome is written into the history."""
+    may_be_unknown: bool = False
+    """It is being closed, or its create was not answered: a gateway that goes by our number may know none of it."""
 
     @property
     def currency(self) -> str:
@@ -104,6 +106,12 @@ class CheckRequests:
         self._spacing_s = spacing_s
         self._retry_base_s = retry_base_s
         self._retry_max_s = retry_max_s
+
+    def id_of_number(self, gateway: str, number: str) -> UUID | None:
+        """Find a gateway invoice by its number at its gateway."""
+        with self._pool.connection() as connection:
+            found: UUID | None = _queries.id_of_number(connection, gateway=gateway, number=number)
+        return found
 
     def request(
         self, gateway_invoice_id: UUID, *, source: Source, awaited_payment_id: str | None = None
@@ -163,6 +171,7 @@ class CheckRequests:
             answered_before=row["answered_before"],
             unpaid_minor=row["unpaid_minor"],
             check_id=row["check_id"],
+            may_be_unknown=row["may_be_unknown"],
         )
 
     def finished(self, check: ClaimedCheck, *, seen_payment_ids: Collection[str]) -> FinishedCheck:

@@ -41,6 +41,8 @@ REASON_MAX_CHARS = 500
 GIVEN_UP = "GIVEN_UP"
 """The failure code of a create whose outcome nobody learnt."""
 
+NO_ANSWER = "no answer in time"
+
 
 class UnknownInvoiceError(Exception):
     """There is no invoice of that id."""
@@ -82,6 +84,11 @@ class GatewayInvoice:
     last_error: str | None
 
     @property
+    def was_shown(self) -> bool:
+        """Whether there is a QR that anybody can have seen: the gateway has answered the create."""
+        return bool(self.qr_text)
+
+    @property
     def at_gateway(self) -> GatewayInvoiceRef:
         """Name it to its gateway.
 
@@ -114,11 +121,11 @@ class GatewayInvoices:
         self._qr_lifetime = qr_lifetime
         self._issue_deadline_s = issue_deadline_s
 
-    def next_step(self, invoice_id: str, *, gateway: str, new_id: UUID, now: datetime) -> Step:
+    def next_step(self, invoice_id: str, *, gateway: str, goes_by_number: bool, new_id: UUID, now: datetime) -> Step:
         """Decide what to do next for a QR of this invoice at this gateway, and write it down.
 
         Two callers at once get one Intent between them: the other is told to await it. `new_id` names the gateway
-        invoice if one is to be created; `now` is UTC.
+        invoice if one is to be created, to the gateway as well where that `goes_by_number`; `now` is UTC.
 
         Raises:
             UnknownInvoiceError: no such invoice.
@@ -133,10 +140,16 @@ class GatewayInvoices:
                 plan = plan_pay_link(balance, live, now=now)
                 match plan:
                     case GiveUp(id=given_up):
-                        _queries.mark_failed(connection, id=given_up, failure_code=GIVEN_UP, error="no answer in time")
+                        _queries.give_up(connection, id=given_up, failure_code=GIVEN_UP, error=NO_ANSWER)
                     case Issue(amount=amount):
                         return self._intend(
-                            connection, invoice_id, gateway=gateway, new_id=new_id, now=now, amount=amount
+                            connection,
+                            invoice_id,
+                            gateway=gateway,
+                            goes_by_number=goes_by_number,
+                            new_id=new_id,
+                            now=now,
+                            amount=amount,
                         )
                     case Close(id=closing):
                         _queries.mark_closing(connection, id=closing)
@@ -197,6 +210,23 @@ class GatewayInvoices:
             )
             return [row["id"] for row in rows]
 
+    def give_up_overdue(self, gateway: str, *, page: int) -> int:
+        """Give up to a page of a gateway's creates up that were not answered in time; return how many.
+
+        Of those alone that can be cancelled all the same, because the gateway goes by our number: they are closing
+        from now on. The others are given up when a QR of their invoice is wanted.
+        """
+        with self._pool.connection() as connection:
+            given_up: int = _queries.give_up_overdue(
+                connection,
+                gateway=gateway,
+                page=page,
+                failure_code=GIVEN_UP,
+                error=NO_ANSWER,
+                deadline_s=self._issue_deadline_s,
+            )
+        return given_up
+
     def is_closing(self, gateway_invoice_id: UUID) -> bool:
         """Tell whether workers are to close a QR: it is closing, and not parked."""
         with self._pool.connection() as connection:
@@ -240,13 +270,21 @@ class GatewayInvoices:
         return _gateway_invoice(row)
 
     def _intend(
-        self, connection: Connection, invoice_id: str, *, gateway: str, new_id: UUID, now: datetime, amount: Money
+        self,
+        connection: Connection,
+        invoice_id: str,
+        *,
+        gateway: str,
+        goes_by_number: bool,
+        new_id: UUID,
+        now: datetime,
+        amount: Money,
     ) -> Intent:
         generation: int = _queries.next_generation(connection, invoice_id=invoice_id, gateway=gateway)
         wording: Row = _queries.read_wording(connection, invoice_id=invoice_id)
         intent = Intent(
             id=new_id,
-            number=number_at_gateway(invoice_id, generation=generation),
+            number=new_id.hex if goes_by_number else number_at_gateway(invoice_id, generation=generation),
             generation=generation,
             amount=amount,
             expires_at=now + self._qr_lifetime,
@@ -259,6 +297,7 @@ class GatewayInvoices:
             gateway=gateway,
             generation=generation,
             number=intent.number,
+            external_id=intent.number if goes_by_number else None,
             amount_minor=minor_units(amount),
             currency=amount.currency.code,
             issued_at=now,

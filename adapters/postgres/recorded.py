@@ -1,7 +1,7 @@
 """What is recorded at one moment, with what tells whether it still is so when a decision on it is written."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -26,6 +26,8 @@ class About:
     payments: frozenset[PaymentKey] = frozenset()
     gateway_invoices: frozenset[UUID] = frozenset()
     """QRs of these invoices; the payments that were seen on them before are to be seen too."""
+    reference_keys: Mapping[PaymentKey, str] = field(default_factory=dict)
+    """Of payments that are told apart by something else as well: where the gateway's row has it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,11 +80,12 @@ def see(connection: Connection, about: About) -> Seen:
         payment_ids=payment_ids,
         gateway_invoice_ids=list(about.gateway_invoices),
     )
+    references = _references(connection, about.reference_keys) if about.reference_keys else {}
     routes = {balance["invoice_id"]: balance.pop("routes") or () for balance in row["balances"]}
     return Seen(
         recorded=Recorded(
             invoices={one["invoice_id"]: _invoice(one, routes=routes[one["invoice_id"]]) for one in row["balances"]},
-            payments=_payments(row["events"]),
+            payments=_payments(row["events"], references),
         ),
         balances=row["balances"],
     )
@@ -111,7 +114,19 @@ def _invoice(balance: Row, *, routes: Sequence[tuple[str, str | None]]) -> Recor
     )
 
 
-def _payments(rows: Sequence[Sequence[Any]]) -> dict[PaymentKey, RecordedPayment]:
+def _references(connection: Connection, keys: Mapping[PaymentKey, str]) -> dict[PaymentKey, str]:
+    """Read what else payments were told apart by when they were received. Events never change, so any snapshot does."""
+    gateways, payment_ids = _columns(frozenset(keys))
+    rows = _queries.references_of(
+        connection,
+        gateways=gateways,
+        payment_ids=payment_ids,
+        reference_keys=[keys[one] for one in zip(gateways, payment_ids, strict=True)],
+    )
+    return {(row["gateway"], row["payment_id"]): row["reference"] for row in rows}
+
+
+def _payments(rows: Sequence[Sequence[Any]], references: Mapping[PaymentKey, str]) -> dict[PaymentKey, RecordedPayment]:
     events: dict[PaymentKey, list[RecordedEvent]] = {}
     for gateway, payment_id, kind, ref, invoice_id, qr, amount_minor, currency, at, at_source, reason in rows:
         event = RecordedEvent(
@@ -123,6 +138,7 @@ def _payments(rows: Sequence[Sequence[Any]]) -> dict[PaymentKey, RecordedPayment
             occurred_at=datetime.fromisoformat(at),
             occurred_at_source=OccurredAtSource(at_source),
             reason=reason,
+            reference=references.get((gateway, payment_id)) if kind == Kind.RECEIVED else None,
         )
         events.setdefault((gateway, payment_id), []).append(event)
     return {key: RecordedPayment(key=key, events=tuple(known)) for key, known in events.items()}

@@ -16,14 +16,16 @@ import uvicorn
 from pydantic import SecretStr
 
 from simulator.clock import utc_now
-from simulator.facts import Merchant
+from simulator.facts import Merchant, Terminal
 from simulator.server import Running, serving
 from simulator.world import Switches
 from tests.proxy import Proxy, proxied
 from tests.waiting import wait_until
+from worker.accounts import Accounts
 from worker.compose.database import open_keys
 from worker.compose.processes import compose_scheduler, compose_web, compose_worker
 from worker.settings import (
+    SOCIALPAY_WEBHOOK,
     ApiSettings,
     CheckSettings,
     DatabaseSettings,
@@ -33,6 +35,7 @@ from worker.settings import (
     RedisSettings,
     RefreshSettings,
     SealSettings,
+    SocialPaySettings,
     WebSettings,
 )
 from worker.web.app import create_app
@@ -40,6 +43,8 @@ from worker.web.parts import WebParts
 
 MERCHANT = Merchant(username="TEST_MERCHANT", password="simulator-password", invoice_code="TEST_INVOICE")
 WEBHOOK_SECRET = "a webhook secret that only tests know"
+TERMINAL = "95000059"
+SOCIALPAY_SECRET = "a terminal secret that only tests know"
 METRICS_TOKEN = "a metrics token that only tests know"
 
 
@@ -50,8 +55,13 @@ class Groups:
     database: DatabaseSettings
     redis: RedisSettings
     checks: CheckSettings
-    qpay: QPaySettings
+    accounts: Accounts
     web: WebSettings
+
+    @property
+    def qpay(self) -> QPaySettings:
+        assert self.accounts.qpay is not None
+        return self.accounts.qpay
 
 
 @dataclass(slots=True, kw_only=True)
@@ -72,8 +82,8 @@ class Stack:
         assert answer.status_code in {200, 201}, answer.text
         return answer.json()  # type: ignore[no-any-return]  # JSON
 
-    def pay_link(self, invoice_id: str = "order-1") -> httpx.Response:
-        return self.api.post(f"/v2/invoices/{invoice_id}/pay-link", json={"gateway": "qpay"})
+    def pay_link(self, invoice_id: str = "order-1", *, gateway: str = "qpay") -> httpx.Response:
+        return self.api.post(f"/v2/invoices/{invoice_id}/pay-link", json={"gateway": gateway})
 
     def invoice(self, invoice_id: str = "order-1") -> dict[str, Any]:
         return self.api.get(f"/v2/invoices/{invoice_id}").json()  # type: ignore[no-any-return]  # JSON
@@ -130,20 +140,30 @@ def stack(
     with ExitStack() as undo:
         postgres = undo.enter_context(proxied("127.0.0.1", urlsplit(database_url).port or 0))
         redis = undo.enter_context(proxied("127.0.0.1", urlsplit(redis_url).port or 0))
-        simulator = undo.enter_context(serving(merchants=[MERCHANT], clock=utc_now, switches=switches))
-        gateway = undo.enter_context(proxied("127.0.0.1", urlsplit(simulator.url).port or 0))
         listener = undo.enter_context(socket.create_server(("127.0.0.1", 0)))
         web_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        terminal = Terminal(terminal=TERMINAL, secret=SOCIALPAY_SECRET, push_url=f"{web_url}{SOCIALPAY_WEBHOOK}")
+        simulator = undo.enter_context(
+            serving(merchants=[MERCHANT], terminals=[terminal], clock=utc_now, switches=switches)
+        )
+        gateway = undo.enter_context(proxied("127.0.0.1", urlsplit(simulator.url).port or 0))
         groups = Groups(
             database=DatabaseSettings(database_url=_through(postgres, database_url)),
             redis=RedisSettings(redis_url=_through(redis, redis_url)),
             checks=CheckSettings(check_spacing_s=spacing_s, retry_base_s=0.2, retry_max_s=1.0, retry_limit=retry_limit),
-            qpay=QPaySettings(
-                qpay_base_url=f"http://127.0.0.1:{gateway.port}",
-                qpay_username=MERCHANT.username,
-                qpay_password=SecretStr(MERCHANT.password),
-                qpay_invoice_code=MERCHANT.invoice_code,
-                qpay_allow_partial=True,
+            accounts=Accounts(
+                qpay=QPaySettings(
+                    qpay_base_url=f"http://127.0.0.1:{gateway.port}",
+                    qpay_username=MERCHANT.username,
+                    qpay_password=SecretStr(MERCHANT.password),
+                    qpay_invoice_code=MERCHANT.invoice_code,
+                    qpay_allow_partial=True,
+                ),
+                socialpay=SocialPaySettings(
+                    socialpay_base_url=f"http://127.0.0.1:{gateway.port}",
+                    socialpay_terminal=TERMINAL,
+                    socialpay_secret=SecretStr(SOCIALPAY_SECRET),
+                ),
             ),
             web=WebSettings(public_url=web_url, webhook_secret=(SecretStr(WEBHOOK_SECRET),)),
         )
@@ -152,7 +172,7 @@ def stack(
                 database=groups.database,
                 redis=groups.redis,
                 checks=groups.checks,
-                qpay=groups.qpay,
+                accounts=groups.accounts,
                 web=groups.web,
                 api=api_limits,
                 metrics_settings=MetricsSettings(metrics_token=(SecretStr(METRICS_TOKEN),)),
@@ -178,7 +198,7 @@ def working(stack: Stack) -> Iterator[Callable[[], int]]:
             database=groups.database,
             redis=groups.redis,
             checks=groups.checks,
-            qpay=groups.qpay,
+            accounts=groups.accounts,
             web=groups.web,
             refresh=RefreshSettings(),
             seals=SealSettings(),

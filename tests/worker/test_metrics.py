@@ -37,7 +37,7 @@ def counting(stack: Stack) -> Iterator[Metrics]:
         database=groups.database,
         redis=groups.redis,
         checks=groups.checks,
-        qpay=groups.qpay,
+        accounts=groups.accounts,
         web=stack.groups.web,
         refresh=RefreshSettings(),
         seals=SealSettings(),

@@ -43,7 +43,7 @@ def refresh_all(stack: Stack, told_to_stop: threading.Event) -> Iterator[Refresh
         database=groups.database,
         redis=groups.redis,
         checks=groups.checks,
-        qpay=groups.qpay,
+        accounts=groups.accounts,
         web=groups.web,
         settings=RefreshSettings(refresh_per_s=1_000, refresh_threads=4),
         told_to_stop=told_to_stop,
@@ -260,7 +260,7 @@ def test_what_a_killed_run_left_is_done_by_the_next(
         _close(stack)(qr)
     if so_far == "creating":
         stack.parts.issue._gateway_invoices.next_step(  # noqa: SLF001 - as far as a killed process came
-            "order-1", gateway="qpay", new_id=uuid4(), now=stack.parts.clock()
+            "order-1", gateway="qpay", goes_by_number=False, new_id=uuid4(), now=stack.parts.clock()
         )
         waiting, _ = run(refresh_all)
         assert (waiting.counts, waiting.finished) == ({Outcome.WAITING: 1}, False)

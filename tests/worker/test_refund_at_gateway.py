@@ -18,6 +18,7 @@ from domain.refund import UnknownPaymentError
 from tests.waiting import wait_until
 from tests.worker.conftest import Stack
 from tests.worker.test_cli_corrections import tootsoo
+from worker.accounts import Accounts
 from worker.compose.processes import compose_refund_at_gateway
 from worker.refund_at_gateway import NotWrittenDownError, RefundAtGateway
 from worker.settle import Settled
@@ -32,7 +33,9 @@ def at_gateway(stack: Stack) -> Iterator[RefundAtGateway]:
 def composed(stack: Stack, *, qpay_base_url: str | None = None) -> AbstractContextManager[RefundAtGateway]:
     groups = stack.groups
     qpay = groups.qpay.model_copy(update={"qpay_base_url": qpay_base_url or groups.qpay.qpay_base_url})
-    return compose_refund_at_gateway(database=groups.database, redis=groups.redis, checks=groups.checks, qpay=qpay)
+    return compose_refund_at_gateway(
+        database=groups.database, redis=groups.redis, checks=groups.checks, accounts=Accounts(qpay=qpay)
+    )
 
 
 @pytest.fixture

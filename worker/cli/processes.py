@@ -6,6 +6,7 @@ from typing import Annotated
 import structlog
 import typer
 
+from worker.accounts import load_accounts
 from worker.cli.schedule import jobs_of_settings, show_schedule
 from worker.compose.database import migrate_database
 from worker.compose.processes import await_servers, compose_scheduler, compose_web, compose_worker
@@ -22,7 +23,6 @@ from worker.settings import (
     DatabaseSettings,
     HistorySettings,
     MetricsSettings,
-    QPaySettings,
     RedisSettings,
     RefreshSettings,
     SealSettings,
@@ -77,20 +77,20 @@ def web(
         load(DatabaseSettings),
         load(RedisSettings),
         load(CheckSettings),
-        load(QPaySettings),
+        load_accounts(),
         load(WebSettings),
         load(ApiSettings),
         load(MetricsSettings),
     )
     within_s = load(StartSettings).start_within_s
     start_logs("web", *groups)
-    database, redis, checks, qpay, web_settings, api, metrics_settings = groups
+    database, redis, checks, accounts, web_settings, api, metrics_settings = groups
     await_servers(database, redis=redis, within_s=within_s)
     with compose_web(
         database=database,
         redis=redis,
         checks=checks,
-        qpay=qpay,
+        accounts=accounts,
         web=web_settings,
         api=api,
         metrics_settings=metrics_settings,
@@ -109,7 +109,7 @@ def worker(metrics_port: MetricsPort = None, metrics_host: MetricsHost = "127.0.
         load(DatabaseSettings),
         load(RedisSettings),
         load(CheckSettings),
-        load(QPaySettings),
+        load_accounts(),
         load(WebSettings),
         load(RefreshSettings),
         load(SealSettings),
@@ -118,7 +118,7 @@ def worker(metrics_port: MetricsPort = None, metrics_host: MetricsHost = "127.0.
     )
     threads, within_s = load(WorkerSettings).worker_threads, load(StartSettings).start_within_s
     start_logs("worker", *groups)
-    database, redis, checks, qpay, web_settings, refresh, seals, history, allowed = groups
+    database, redis, checks, accounts, web_settings, refresh, seals, history, allowed = groups
     accident, metrics = load_accident(), Metrics()
     if accident is not None:
         log.warning("worker.will_have_an_accident", point=accident.point.value, signal=accident.signal.name)
@@ -129,7 +129,7 @@ def worker(metrics_port: MetricsPort = None, metrics_host: MetricsHost = "127.0.
             database=database,
             redis=redis,
             checks=checks,
-            qpay=qpay,
+            accounts=accounts,
             web=web_settings,
             refresh=refresh,
             seals=seals,

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from domain.refresh import End, ExpiringQr
+from worker.accounts import load_accounts
 from worker.cli.differences import JsonArray, Lines, database_told, progress, value_json, value_text
 from worker.cli.given import shown
 from worker.clock import rfc3339
@@ -14,7 +15,6 @@ from worker.refresh_all import RefreshAll, Refreshed, in_words
 from worker.settings import (
     CheckSettings,
     DatabaseSettings,
-    QPaySettings,
     RedisSettings,
     RefreshSettings,
     WebSettings,
@@ -48,7 +48,7 @@ def refresh(
         database=load(DatabaseSettings),
         redis=load(RedisSettings),
         checks=load(CheckSettings),
-        qpay=load(QPaySettings),
+        accounts=load_accounts(),
         web=load(WebSettings),
         settings=load(RefreshSettings),
         told_to_stop=(told_to_stop := stop_event()),

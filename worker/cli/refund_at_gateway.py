@@ -9,18 +9,19 @@ from adapters.postgres.gateway_refunds import GatewayRefund
 from domain.command import Command
 from domain.gateway_refund import RefundState, UnknownGatewayError
 from domain.recorded import PaymentKey
+from worker.accounts import load_accounts
 from worker.cli.refusals import RefusedError, told
 from worker.clock import rfc3339
 from worker.compose.processes import compose_refund_at_gateway
 from worker.refund_at_gateway import NotWrittenDownError
-from worker.settings import CheckSettings, DatabaseSettings, QPaySettings, RedisSettings, load
+from worker.settings import CheckSettings, DatabaseSettings, RedisSettings, load
 
 
 def refund_at_gateway(payment: PaymentKey, command: Command, *, invoice_id: str | None, as_json: bool) -> None:
     """Ask the gateway to give a payment back, say what came of it, and end with 0 only if it went back."""
     again = _command_line(payment, command, invoice_id=invoice_id)
     composed = compose_refund_at_gateway(
-        database=load(DatabaseSettings), redis=load(RedisSettings), checks=load(CheckSettings), qpay=load(QPaySettings)
+        database=load(DatabaseSettings), redis=load(RedisSettings), checks=load(CheckSettings), accounts=load_accounts()
     )
     with composed as refund, told():
         try:

@@ -13,17 +13,19 @@ from adapters.postgres.gateway_invoices import GatewayInvoices
 from adapters.postgres.history import History
 from adapters.postgres.ledger import Ledger
 from adapters.redis.doorbell import Doorbell
-from domain.gateway import PaymentGateway
+from domain.gateway import PaymentGateway, ReadPush
+from worker.accounts import Accounts
 from worker.clock import utc_now
 from worker.close import CloseQr
 from worker.compose.database import open_database
-from worker.compose.services import open_broker, open_qpay
+from worker.compose.gateways import open_gateways
+from worker.compose.services import open_broker
 from worker.held import Held
 from worker.issue import ISSUE_DEADLINE_S
 from worker.kill_points import Accident, FatalCheckRequests, FatalLedger
 from worker.metrics.instruments import Metrics
 from worker.ring import Ring, ring_quietly
-from worker.settings import QR_LIFETIME, CheckSettings, DatabaseSettings, QPaySettings, RedisSettings
+from worker.settings import QR_LIFETIME, CheckSettings, DatabaseSettings, RedisSettings
 from worker.settle import Settle
 
 
@@ -35,6 +37,7 @@ class Core:
     ledger: Ledger
     check_requests: CheckRequests
     gateways: Mapping[str, PaymentGateway]
+    pushes: Mapping[str, ReadPush]
     held: Held
     settle: Settle
     close: CloseQr
@@ -49,21 +52,24 @@ def open_core(
     database: DatabaseSettings,
     redis: RedisSettings,
     checks: CheckSettings,
-    qpay: QPaySettings,
+    accounts: Accounts,
     redis_timeout_s: float,
     metrics: Metrics,
     accident: Accident | None = None,
 ) -> Iterator[Core]:
     """Open what web and worker have in common. An `accident` befalls a worker under test."""
     broker = open_broker(redis, timeout_s=redis_timeout_s)
-    with open_database(database) as pool, open_qpay(qpay, redis=redis, pool=pool, metrics=metrics) as gateway:
+    with (
+        open_database(database) as pool,
+        open_gateways(accounts, redis=redis, pool=pool, metrics=metrics) as opened,
+    ):
         ledger = (
             Ledger(pool, on_append=metrics.appended)
             if accident is None
             else FatalLedger(pool, on_append=metrics.appended, accident=accident)
         )
         check_requests = check_requests_on(pool, checks, accident=accident)
-        gateways: Mapping[str, PaymentGateway] = {gateway.name: gateway}
+        gateways = opened.by_name
         doorbell = Doorbell(broker)
         ring = ring_quietly(doorbell)
         held = Held()
@@ -85,6 +91,7 @@ def open_core(
             ledger=ledger,
             check_requests=check_requests,
             gateways=gateways,
+            pushes=opened.pushes,
             held=held,
             settle=settle,
             close=CloseQr(

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from adapters.postgres.owed_qrs import OwedQrs
 from domain.refresh import RefreshTerms
+from worker.accounts import Accounts
 from worker.clock import utc_now
 from worker.compose.core import Core, gateway_invoices_on, open_core
 from worker.issue import Issue
@@ -16,7 +17,6 @@ from worker.refresh_all import RefreshAll
 from worker.settings import (
     CheckSettings,
     DatabaseSettings,
-    QPaySettings,
     RedisSettings,
     RefreshSettings,
     WebSettings,
@@ -32,10 +32,11 @@ SHARE_OF_CALLS = 0.5
 """Of the calls that the merchant allows: payments that were announced meanwhile come first."""
 
 
-def issue_on(core: Core, *, web: WebSettings, qpay: QPaySettings) -> Issue:
+def issue_on(core: Core, *, web: WebSettings, accounts: Accounts) -> Issue:
     """Put together what issues QRs."""
     tokens = tokens_of(web)
-    callback_base = qpay.qpay_callback_url or f"{web.public_url}/v2/qpay/webhook"
+    own = accounts.qpay.qpay_callback_url if accounts.qpay else None
+    callback_base = own or f"{web.public_url}/v2/qpay/webhook"
     return Issue(
         gateways=core.gateways,
         gateway_invoices=gateway_invoices_on(core.pool, qr_lifetime=web.qr_lifetime),
@@ -52,12 +53,13 @@ def tokens_of(web: WebSettings) -> WebhookTokens:
 
 
 def refresh_on(
-    core: Core, *, issue: Issue, settings: RefreshSettings, qpay: QPaySettings, told_to_stop: threading.Event
+    core: Core, *, issue: Issue, settings: RefreshSettings, accounts: Accounts, told_to_stop: threading.Event
 ) -> RefreshAll:
     """Put together what renews QRs."""
     owed_qrs = OwedQrs(core.pool)
     terms = RefreshTerms(horizon=settings.refresh_horizon, reissue_for=timedelta(days=settings.reissue_days))
-    allowed_per_s = SHARE_OF_CALLS / CALLS_PER_QR * qpay.qpay_calls_per_s if qpay.qpay_calls_per_s else None
+    limit = accounts.calls_per_s
+    allowed_per_s = SHARE_OF_CALLS / CALLS_PER_QR * limit if limit else None
     return RefreshAll(
         gateways=core.gateways,
         owed_qrs=owed_qrs,
@@ -85,7 +87,7 @@ def compose_refresh(
     database: DatabaseSettings,
     redis: RedisSettings,
     checks: CheckSettings,
-    qpay: QPaySettings,
+    accounts: Accounts,
     web: WebSettings,
     settings: RefreshSettings,
     told_to_stop: threading.Event,
@@ -95,9 +97,9 @@ def compose_refresh(
         database=database,
         redis=redis,
         checks=checks,
-        qpay=qpay,
+        accounts=accounts,
         redis_timeout_s=COMMAND_REDIS_TIMEOUT_S,
         metrics=Metrics(),
     ) as core:
-        issue = issue_on(core, web=web, qpay=qpay)
-        yield refresh_on(core, issue=issue, settings=settings, qpay=qpay, told_to_stop=told_to_stop)
+        issue = issue_on(core, web=web, accounts=accounts)
+        yield refresh_on(core, issue=issue, settings=settings, accounts=accounts, told_to_stop=told_to_stop)

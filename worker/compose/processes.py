@@ -21,6 +21,7 @@ from adapters.postgres.state import StateStore
 from adapters.redis import doorbell as redis_doorbell
 from adapters.redis.doorbell import Doorbell, DoorbellError
 from domain.schedule import Job
+from worker.accounts import Accounts
 from worker.actors import declare_actors, declare_job
 from worker.clock import utc_now
 from worker.close import CloseDue
@@ -47,7 +48,6 @@ from worker.settings import (
     DatabaseSettings,
     HistorySettings,
     MetricsSettings,
-    QPaySettings,
     RedisSettings,
     RefreshSettings,
     SealSettings,
@@ -93,7 +93,7 @@ def compose_web(
     database: DatabaseSettings,
     redis: RedisSettings,
     checks: CheckSettings,
-    qpay: QPaySettings,
+    accounts: Accounts,
     web: WebSettings,
     api: ApiSettings,
     metrics_settings: MetricsSettings,
@@ -105,7 +105,7 @@ def compose_web(
             database=database,
             redis=redis,
             checks=checks,
-            qpay=qpay,
+            accounts=accounts,
             redis_timeout_s=WEB_REDIS_TIMEOUT_S,
             metrics=metrics,
         ) as core,
@@ -122,8 +122,9 @@ def compose_web(
             keys=IdempotencyKeys(core.pool),
             correct=correct_on(core.pool, ledger=core.ledger),
             record=record_on(core.pool, ledger=core.ledger),
-            issue=issue_on(core, web=web, qpay=qpay),
+            issue=issue_on(core, web=web, accounts=accounts),
             gateways=core.gateways,
+            pushes=core.pushes,
             tokens=tokens_of(web),
             ring=core.ring,
             see=see,
@@ -136,14 +137,14 @@ def compose_web(
 
 @contextmanager
 def compose_refund_at_gateway(
-    *, database: DatabaseSettings, redis: RedisSettings, checks: CheckSettings, qpay: QPaySettings
+    *, database: DatabaseSettings, redis: RedisSettings, checks: CheckSettings, accounts: Accounts
 ) -> Iterator[RefundAtGateway]:
     """Put the refund at a gateway together."""
     with open_core(
         database=database,
         redis=redis,
         checks=checks,
-        qpay=qpay,
+        accounts=accounts,
         redis_timeout_s=WEB_REDIS_TIMEOUT_S,
         metrics=Metrics(),
     ) as core:
@@ -166,7 +167,7 @@ def compose_worker(
     database: DatabaseSettings,
     redis: RedisSettings,
     checks: CheckSettings,
-    qpay: QPaySettings,
+    accounts: Accounts,
     web: WebSettings,
     refresh: RefreshSettings,
     seals: SealSettings,
@@ -184,7 +185,7 @@ def compose_worker(
             database=database,
             redis=redis,
             checks=checks,
-            qpay=qpay,
+            accounts=accounts,
             redis_timeout_s=WORKER_REDIS_TIMEOUT_S,
             metrics=metrics,
             accident=accident,
@@ -206,9 +207,9 @@ def compose_worker(
         runs, kept = ScheduleRuns(core.pool), History(core.pool)
         refresh_all = refresh_on(
             core,
-            issue=issue_on(core, web=web, qpay=qpay),
+            issue=issue_on(core, web=web, accounts=accounts),
             settings=refresh,
-            qpay=qpay,
+            accounts=accounts,
             told_to_stop=core.held.told_to_stop,
         )
         jobs = works(

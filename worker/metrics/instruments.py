@@ -26,7 +26,7 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # when each counter 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-GATEWAYS = ("qpay",)
+GATEWAYS = ("qpay", "socialpay")
 """Named before anything happens there, so that the first failure is a rise from zero and not a new series."""
 
 CALL_BUCKETS_S = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)

@@ -5,11 +5,12 @@ import time
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from worker.metrics.instruments import Metrics
+from worker.settings import SOCIALPAY_WEBHOOK
 
 UNKNOWN_ROUTE = "none"
 """Of paths that lead nowhere: there is no end of them."""
 
-_GATEWAY_OF = {"/v2/qpay/webhook/{token}": "qpay"}
+_GATEWAY_OF = {"/v2/qpay/webhook/{token}": "qpay", SOCIALPAY_WEBHOOK: "socialpay"}
 """The routes that callbacks come by."""
 
 _BROKEN = 500

@@ -12,7 +12,7 @@ from adapters.postgres.horizon import Horizons
 from adapters.postgres.idempotency_keys import IdempotencyKeys
 from adapters.postgres.invoices import Invoices
 from adapters.postgres.ledger import Ledger
-from domain.gateway import PaymentGateway
+from domain.gateway import PaymentGateway, ReadPush
 from worker.clock import Clock
 from worker.correct import Correct
 from worker.issue import Issue
@@ -39,6 +39,8 @@ class WebParts:
     correct: Correct
     record: RecordPayment
     gateways: Mapping[str, PaymentGateway]
+    pushes: Mapping[str, ReadPush]
+    """Who reads the bodies of those gateways that sign what they send."""
     keys: IdempotencyKeys
     tokens: WebhookTokens
     ring: Ring

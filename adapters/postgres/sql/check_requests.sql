@@ -53,6 +53,12 @@ counted AS (
 SELECT requested, invoice_id, gateway, generation, rings, wait_s
 FROM asked;
 
+-- name: id_of_number(gateway, number)$
+-- Find a gateway invoice by its number at its gateway.
+SELECT id
+FROM gateway_invoice
+WHERE gateway = :gateway AND number = :number;
+
 -- name: claim_check(id, lease_token, lease_s, retry_base_s, retry_max_s, deaths_max)^
 -- Take the check of one gateway invoice, if one is due and nobody holds it. Whoever dies over it does so once for free;
 -- from the second time on the next attempt waits longer and longer behind the lease. A token that is still there is a
@@ -90,7 +96,7 @@ WITH claimed AS (
         AND next_check_at <= now()
         AND (lease_until IS NULL OR lease_until <= now())
     RETURNING id, invoice_id, gateway, generation, number, external_id, amount_minor, currency, requested, served, request_source, attempts,
-        state, awaited_since, checked_at, parked_at IS NOT NULL AS parked
+        state, qr_text, awaited_since, checked_at, parked_at IS NOT NULL AS parked
 ),
 begun AS (
     INSERT INTO gateway_check (
@@ -103,7 +109,7 @@ begun AS (
 )
 SELECT g.id, g.invoice_id, g.gateway, g.generation, g.number, g.external_id, g.amount_minor, g.currency, g.requested,
     g.request_source, g.attempts, g.parked, g.served > 0 AS answered_before,
-    begun.id AS check_id,
+    g.state = 'closing' OR coalesce(g.qr_text, '') = '' AS may_be_unknown, begun.id AS check_id,
     CASE
         WHEN b.voided_at IS NULL AND b.payments = 0 AND b.received_minor = 0 AND b.refunded_minor = 0
             AND NOT EXISTS (SELECT FROM payment_event AS e WHERE e.gateway_invoice_id = g.id AND e.invoice_id IS NULL)

@@ -19,14 +19,15 @@ SELECT description, receiver_code
 FROM invoice
 WHERE id = :invoice_id;
 
--- name: insert_intent(id, invoice_id, gateway, generation, number, amount_minor, currency, issued_at, expires_at, deadline_s)!
+-- name: insert_intent(id, invoice_id, gateway, generation, number, external_id, amount_minor, currency, issued_at, expires_at, deadline_s)!
 -- Write down that a QR is about to be created.
 INSERT INTO gateway_invoice (
-    id, invoice_id, gateway, generation, number, amount_minor, currency, state, issued_at, expires_at, issue_deadline
+    id, invoice_id, gateway, generation, number, external_id, amount_minor, currency, state, issued_at, expires_at,
+    issue_deadline
 )
 VALUES (
-    :id, :invoice_id, :gateway, :generation, :number, :amount_minor, :currency, 'issuing', :issued_at, :expires_at,
-    now() + :deadline_s * interval '1 second'
+    :id, :invoice_id, :gateway, :generation, :number, :external_id, :amount_minor, :currency, 'issuing', :issued_at,
+    :expires_at, now() + :deadline_s * interval '1 second'
 );
 
 -- name: mark_open(id, external_id, qr_text, qr_image, short_url, links)^
@@ -49,6 +50,34 @@ FROM opened;
 -- Write that a QR was not created, or is given up.
 UPDATE gateway_invoice SET state = 'failed', failure_code = :failure_code, last_error = :error
 WHERE id = :id AND state = 'issuing';
+
+-- name: give_up(id, failure_code, error)!
+-- Give a create up that was not answered: failed, or closing where it can be cancelled by our number. Nobody has seen its
+-- QR, so it has no text.
+UPDATE gateway_invoice SET
+    state = CASE WHEN external_id IS NULL THEN 'failed' ELSE 'closing' END,
+    qr_text = CASE WHEN external_id IS NOT NULL THEN '' END,
+    failure_code = :failure_code,
+    last_error = :error
+WHERE id = :id AND state = 'issuing';
+
+-- name: give_up_overdue(gateway, page, failure_code, error, deadline_s)!
+-- Give up to a page of a gateway's creates up whose time is over and which can be cancelled by our number. A deadline
+-- further ahead than there can be was written by a clock that has been set back since.
+WITH overdue AS (
+    SELECT id
+    FROM gateway_invoice
+    WHERE gateway = :gateway
+        AND state = 'issuing'
+        AND external_id IS NOT NULL
+        AND (issue_deadline <= now() OR issue_deadline > now() + 2 * :deadline_s * interval '1 second')
+    ORDER BY issue_deadline
+    LIMIT :page
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE gateway_invoice AS g SET state = 'closing', qr_text = '', failure_code = :failure_code, last_error = :error
+FROM overdue
+WHERE g.id = overdue.id;
 
 -- name: mark_closing(id)!
 -- Let a QR be made unpayable.

@@ -5,6 +5,13 @@
 SELECT balances, events
 FROM recorded(:invoice_ids::text[], :gateways::text[], :payment_ids::text[], :gateway_invoice_ids::uuid[]);
 
+-- name: references_of(gateways, payment_ids, reference_keys)
+-- Read what else payments were told apart by, from the gateway's row that they were received with.
+SELECT e.gateway, e.payment_id, e.raw ->> k.reference_key AS reference
+FROM unnest(:gateways::text[], :payment_ids::text[], :reference_keys::text[]) AS k (gateway, payment_id, reference_key)
+JOIN payment_event AS e ON e.gateway = k.gateway AND e.payment_id = k.payment_id AND e.kind = 'received'
+WHERE jsonb_typeof(e.raw -> k.reference_key) = 'string';
+
 -- name: lock_invoices(invoice_ids)!
 -- Lock balances in id order, so that appends in opposite orders wait for each other instead of deadlocking.
 SELECT FROM invoice_balance
