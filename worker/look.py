@@ -26,8 +26,13 @@ def look_now(
     if request is None:
         raise LookupError(f"no gateway invoice {gateway_invoice_id}")
     until = time.monotonic() + LOOK_S
-    while not check_requests.has_served(gateway_invoice_id, requested=request.requested):
-        if settle(gateway_invoice_id) is Settled.FAILED or time.monotonic() > until:
+    while True:
+        settled = settle(gateway_invoice_id)
+        if settled is Settled.FAILED:
             return False
-        time.sleep(_LOOK_EVERY_S)
-    return True
+        if check_requests.has_served(gateway_invoice_id, requested=request.requested):
+            return True
+        if time.monotonic() > until:
+            return False
+        if settled is Settled.NOT_DUE:
+            time.sleep(_LOOK_EVERY_S)

@@ -16,7 +16,7 @@ from tests.faults.older import older_version
 from tests.faults.oracle import Breach, Evidence
 from tests.faults.scenario import ImpossibleHereError, Scenario
 from tests.faults.small_disk import small_disk
-from tests.faults.stage import Stage, new_stage
+from tests.faults.stage import STUCK_FOR_S, Stage, new_stage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,8 +91,7 @@ def try_once(scenario: Scenario, *, seed: int, logs: Path) -> Outcome:
 def _judge(stage: Stage, scenario: Scenario) -> list[Breach]:
     facts, calls, taken_at = stage.shop.facts(), stage.shop.calls(), stage.shop.when_taken()
     by_qr = {str(sale.qr): sale for sale in stage.shop.sales}
-    with stage.eyes() as eyes:
-        found = oracle.read(eyes)
+    found = _read_at_rest(stage)
     announced = {
         qr["external_id"]
         for qr in found.gateway_invoices
@@ -112,6 +111,17 @@ def _judge(stage: Stage, scenario: Scenario) -> list[Breach]:
     slowest = oracle.slowest(found, evidence)
     stage.notes.append(f"slowest {slowest:.1f} s of {scenario.within_s:.0f}")
     return [*oracle.judge(found, evidence), *_shown("I4", _rebuilt(stage)), *_shown("I3", _sealed(stage))]
+
+
+def _read_at_rest(stage: Stage) -> oracle.Read:
+    """Read all of it between two jobs: what is still held after a while has been left behind."""
+    until = time.monotonic() + STUCK_FOR_S
+    with stage.eyes() as eyes:
+        while True:
+            found = oracle.read(eyes)
+            if not (found.stuck or found.advisory) or time.monotonic() > until:
+                return found
+            time.sleep(0.25)
 
 
 def _shown(invariant: str, what: Iterator[str]) -> list[Breach]:

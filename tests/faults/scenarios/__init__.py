@@ -1,7 +1,7 @@
 """The scenarios, by the numbers that the design gives them."""
 
 from tests.faults.scenario import Scenario
-from tests.faults.scenarios import callbacks, database, doorbell, network, schedule, workers
+from tests.faults.scenarios import callbacks, database, doorbell, network, refresh, schedule, workers
 
 SCENARIOS: dict[int, Scenario] = {
     scenario.number: scenario
@@ -12,6 +12,7 @@ SCENARIOS: dict[int, Scenario] = {
             *database.SCENARIOS,
             *network.SCENARIOS,
             *callbacks.SCENARIOS,
+            *refresh.SCENARIOS,
             *schedule.SCENARIOS,
         ),
         key=lambda scenario: scenario.number,
