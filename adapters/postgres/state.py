@@ -56,6 +56,10 @@ class State:
     parked: Mapping[str, int] = field(default_factory=dict)
     """What waits for a person: `check` and `close`."""
     jobs: Mapping[str, JobState] = field(default_factory=dict)
+    owed_qrs: int = 0
+    """Invoices whose QR was closed to be renewed, and that have no other yet."""
+    owed_qr_oldest_s: float = 0.0
+    """How long the first of them has been without."""
 
 
 class StateStore:
@@ -84,6 +88,7 @@ class StateStore:
 
 def _read(connection: Connection) -> State:
     asked = _queries.check_requests(connection, most=COUNTED_MAX, ring_again_s=RING_AGAIN_S)
+    owed = _queries.owed_qrs(connection, most=COUNTED_MAX)
     return State(
         check_requests={state: asked[state] for state in ("due", "running", "waiting")},
         oldest_due_s=asked["oldest_due_s"],
@@ -95,6 +100,8 @@ def _read(connection: Connection) -> State:
         },
         parked=_read_parked(connection),
         jobs=_read_jobs(connection),
+        owed_qrs=owed["count"],
+        owed_qr_oldest_s=owed["oldest_s"],
     )
 
 

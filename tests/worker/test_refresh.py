@@ -1,10 +1,12 @@
 """QRs are renewed before they expire: one look each, never two that can be paid, and nobody is forgotten."""
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -18,7 +20,8 @@ from domain.gateway import CancelOutcome, Capabilities, GatewayInvoiceRef, Gatew
 from domain.refresh import End, ExpiringQr
 from simulator.world import Switches
 from tests.waiting import wait_until
-from tests.worker.conftest import MERCHANT, Stack
+from tests.worker.conftest import MERCHANT, WEBHOOK_SECRET, Stack
+from tests.worker.test_cli import run as run_command
 from worker.close import CloseQr
 from worker.compose.issuing import compose_refresh
 from worker.held import Held
@@ -399,6 +402,56 @@ def test_worker_that_must_stop_leaves_its_night_to_another_without_counting_it(
     last = runs.last(REFRESH)
     assert last is not None
     assert (last.outcome, last.attempts) == (None, 0)
+
+
+@pytest.fixture
+def settings(stack: Stack, database_url: str) -> dict[str, str]:
+    groups = stack.groups
+    return {
+        "DATABASE_URL": database_url,
+        "REDIS_URL": groups.redis.redis_url,
+        "PUBLIC_URL": groups.web.public_url,
+        "WEBHOOK_SECRET": WEBHOOK_SECRET,
+        "QPAY_BASE_URL": groups.qpay.qpay_base_url,
+        "QPAY_USERNAME": MERCHANT.username,
+        "QPAY_PASSWORD": MERCHANT.password,
+        "QPAY_INVOICE_CODE": MERCHANT.invoice_code,
+    }
+
+
+def test_command_tells_what_it_would_do_then_does_it_and_ends_with_0(
+    stack: Stack, sql: Callable[..., list[Any]], settings: dict[str, str], tmp_path: Path
+) -> None:
+    expiring(stack, sql)
+
+    plan = run_command(tmp_path, "refresh --dry-run", **settings)
+    planned = json.loads(run_command(tmp_path, "refresh --dry-run --json", **settings).stdout)
+    done = run_command(tmp_path, "refresh", **settings)
+    again = json.loads(run_command(tmp_path, "refresh --json", **settings).stdout)
+
+    assert (plan.returncode, done.returncode) == (0, 0)
+    assert "order-1 at qpay" in plan.stdout
+    assert "1 to be replaced, 0 to be closed alone, 0 owed from before. Nothing was done" in plan.stdout
+    assert [(one["invoice"], one["replaced"]) for one in planned["expiring"]] == [("order-1", True)]
+    assert done.stdout == "✓ 1 refreshed, 0 settled instead, 0 cancelled, 0 failed\n"
+    assert (again["refreshed"], again["failed"], again["owed"]) == (0, [], 0)
+
+
+def test_command_names_each_that_failed_and_ends_with_1(
+    stack: Stack, sql: Callable[..., list[Any]], settings: dict[str, str], tmp_path: Path
+) -> None:
+    expiring(stack, sql)
+    stack.simulator.world.merchants["TEST_MERCHANT"] = replace(MERCHANT, invoice_code="ANOTHER_CODE")
+
+    failed = run_command(tmp_path, "refresh", **settings)
+    sql("UPDATE owed_qr SET next_try_at = now()")
+    as_json = run_command(tmp_path, "refresh --json", **settings)
+
+    assert (failed.returncode, as_json.returncode) == (1, 1)
+    assert "✗ order-1 at qpay: refused: INVOICE_CODE_INVALID" in failed.stdout
+    assert json.loads(as_json.stdout)["failed"] == [
+        {"invoice": "order-1", "gateway": "qpay", "reason": "refused: INVOICE_CODE_INVALID"}
+    ]
 
 
 class Obstinate:

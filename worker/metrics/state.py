@@ -39,6 +39,8 @@ def _families(state: State | None) -> Iterator[GaugeMetricFamily]:
     oldest = GaugeMetricFamily("tootsoo_check_request_oldest_due_seconds", "How long the oldest due check waits.")
     unrung = GaugeMetricFamily("tootsoo_check_request_unrung_seconds", "How long nobody was woken who should be.")
     parked = GaugeMetricFamily("tootsoo_parked", "What is tried no more until a person says so.", labels=["what"])
+    owed = GaugeMetricFamily("tootsoo_owed_qrs", "Invoices without a QR, since theirs was closed to be renewed.")
+    owed_s = GaugeMetricFamily("tootsoo_owed_qr_oldest_seconds", "How long the first of them has had none.")
     questions = GaugeMetricFamily("tootsoo_discrepancies_open", "Open questions for a person.", labels=["kind"])
     suspense = GaugeMetricFamily(
         "tootsoo_suspense_minor_units", "Money of no invoice, in minor units.", labels=["gateway", "currency"]
@@ -48,13 +50,15 @@ def _families(state: State | None) -> Iterator[GaugeMetricFamily]:
             requests.add_metric([name], count)
         oldest.add_metric([], state.oldest_due_s)
         unrung.add_metric([], state.unrung_s)
+        owed.add_metric([], state.owed_qrs)
+        owed_s.add_metric([], state.owed_qr_oldest_s)
         for what, count in state.parked.items():
             parked.add_metric([what], count)
         for kind, count in _by_known_kind(state).items():
             questions.add_metric([kind], count)
         for (gateway, currency), minor in state.suspense_minor.items():
             suspense.add_metric([gateway, currency], minor)
-    yield from (requests, oldest, unrung, parked, questions, suspense)
+    yield from (requests, oldest, unrung, parked, owed, owed_s, questions, suspense)
     yield from _job_families(state)
 
 

@@ -38,6 +38,11 @@ SELECT
         FROM (SELECT FROM gateway_invoice WHERE close_parked_at IS NOT NULL AND state = 'closing' LIMIT :most) AS p
     ) AS closings;
 
+-- name: owed_qrs(most)^
+-- Count the invoices that are owed a QR since theirs was closed to be renewed, up to a limit, and how long the first is.
+SELECT count(*) AS count, coalesce(extract(epoch FROM now() - min(owed_since)), 0)::float8 AS oldest_s
+FROM (SELECT owed_since FROM owed_qr LIMIT :most) AS owed;
+
 -- name: open_discrepancies(most)
 -- Count open questions by kind, up to a limit in all.
 SELECT kind, count(*) AS open

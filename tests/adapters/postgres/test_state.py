@@ -147,3 +147,18 @@ def _rounded(job: JobState) -> tuple[int | None, int, bool]:
     """Without the moments between two statements; to ten seconds."""
     done_ago_s = None if job.done_ago_s is None else round(job.done_ago_s, -1)
     return done_ago_s if done_ago_s is None else int(done_ago_s), int(round(job.unfinished_s, -1)), job.failed
+
+
+def test_invoices_that_are_owed_a_qr_are_counted_with_the_age_of_the_first(
+    pool: Pool, invoices: Invoices, requests: CheckRequests, store: StateStore
+) -> None:
+    ask(pool, invoices, requests, "order-1", "order-2")
+    with pool.connection() as connection:
+        connection.execute(
+            "INSERT INTO owed_qr (invoice_id, gateway, owed_since, next_try_at)"
+            " SELECT id, 'qpay', now() - interval '1 hour', now() FROM invoice"
+        )
+
+    state = store.read()
+
+    assert (state.owed_qrs, round(state.owed_qr_oldest_s, -2)) == (2, 3_600)
