@@ -196,6 +196,20 @@ class FoundPayment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FoundPage:
+    """One page of what a gateway lists."""
+
+    found: tuple[FoundPayment | UnreadableRow, ...]
+    total: int | None
+    """How many payments are listed in all, as far as this page tells; None where that cannot be believed."""
+    asked: str
+    """What was asked for, in the gateway's words: totals of the same question can be compared."""
+    exact: bool
+    """Whether just the window was asked for. Else far more, as nobody knows how the gateway reads times: wide windows
+    cost little more then, and many small ones much."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Push:
     """What a signed push is about, once its signature was found right: a reason to look, never evidence."""
 
@@ -294,13 +308,17 @@ class PaymentGateway(Protocol):
         """
         ...
 
-    def discover(self, *, since: datetime, until: datetime) -> Iterator[FoundPayment | UnreadableRow]:
-        """Tell which payments there were in [`since`, `until`), whoever announced them, in the gateway's order.
+    def discover(self, *, since: datetime, until: datetime) -> Iterator[FoundPage]:
+        """Tell which payments are listed in [`since`, `until`), whoever announced them, page by page, in any order.
 
         Changes nothing at the gateway. A call is made when its page is wanted, each 8 s at most, so an error comes out
-        of the iteration. Its cost grows with payments, not with open invoices, and memory holds one page.
-        A row whose time cannot be read is told too; a payment may come twice; and one that appears while the pages
-        are read may be missed: windows should overlap. It points to what should be checked and proves nothing.
+        of the iteration, and whoever wants to know only whether anything came takes the first page and its `total`.
+        There is a first page, if an empty one. Its cost grows with payments, not with open invoices; memory holds one.
+
+        Listed are payments by a time of the gateway's that may differ a little from `paid_at`, and more may be told
+        than was asked for: whoever wants those paid within bounds leaves room and compares (`found_within`). A payment
+        may come twice, and one that appears while pages are read may be missed: then totals differ from page to page,
+        or from what came. It points to what should be checked and proves nothing.
 
         Raises:
             ValueError: before any call: a time is naive, or `since` is after `until`.

@@ -46,6 +46,8 @@ class Switches:
     """payment/list reads its window as Ulaanbaatar's time instead of UTC; the zone is not documented."""
     list_newest_first: bool = False
     """payment/list begins with the newest row, so that a new one moves all others; the order is not documented."""
+    list_count_is_of_page: bool = False
+    """The count of payment/list is that of the page, not of all pages; nobody has seen a list of several."""
     callback_by_post: bool = False
     """Callbacks are POST instead of GET."""
     callback_retries: Annotated[int, Field(ge=0, le=RETRIES_MAX)] = 0

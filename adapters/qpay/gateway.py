@@ -20,6 +20,7 @@ from domain.gateway import (
     CancelOutcome,
     Capabilities,
     CheckAnswer,
+    FoundPage,
     FoundPayment,
     GatewayInvoiceRef,
     GatewayRefusedError,
@@ -128,10 +129,10 @@ class QPayGateway:
         rows = self._session.run(work, timeout_s=self._limits.check_timeout_s)
         return CheckAnswer(rows=tuple(map(read_row, rows)))
 
-    def discover(self, *, since: datetime, until: datetime) -> Iterator[FoundPayment | UnreadableRow]:
-        """Tell which payments there were in [`since`, `until`), at most `look_timeout_s` a page. See the port."""
+    def discover(self, *, since: datetime, until: datetime) -> Iterator[FoundPage]:
+        """Tell which payments are listed in [`since`, `until`), at most `look_timeout_s` a page. See the port."""
         since, until = require_window(since, until)
-        return self._listing.payments(since=since, until=until)
+        return self._listing.pages(since=since, until=until)
 
     def look_up(self, payment_id: str, /) -> FoundPayment | UnreadableRow | None:
         """Ask `GET payment` once, at most `look_timeout_s`; the vendor forbids asking again and again. See the port."""

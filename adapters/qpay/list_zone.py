@@ -10,8 +10,9 @@ from domain.gateway import GatewayHeldBackError
 WIDE = timedelta(days=1)
 """The margin while the zone is unknown: more than any zone is away from UTC."""
 
-NARROW = timedelta(minutes=10)
-"""The margin once it is known: for payments whose time in the list is not quite the one that they are listed by."""
+NEAR = timedelta(minutes=10)
+"""What is listed so near to where it was looked for is listed by that clock: its time in the list need not be quite the
+one that it is listed by."""
 
 CANDIDATES = (timedelta(0), timedelta(hours=8))
 """UTC, in which QPay's answers are, and Asia/Ulaanbaatar, in which QPay's people are."""
@@ -20,8 +21,7 @@ PROBE = timedelta(minutes=1)
 """A window of this on both sides of a known payment's time shows it in one zone only."""
 
 FOUND_OUT_FOR_S = 86_400
-"""Counts how long an answer is believed. The first window after it is wide again, so what narrow ones could have
-missed is found within a day."""
+"""Counts how long an answer is believed before it is found out anew."""
 
 _NEITHER = "neither"
 _READ = "return redis.call('get', KEYS[1])"
@@ -40,7 +40,7 @@ class Zone:
         """Return the window to ask for, by QPay's clock, so that nothing of [`since`, `until`) (UTC) is left out."""
         if self.offset is None:
             return since - WIDE, until + WIDE
-        return since + self.offset - NARROW, until + self.offset + NARROW
+        return since + self.offset, until + self.offset
 
 
 class ListZone:

@@ -1,25 +1,34 @@
 """`payment/list` on QPay's wire: the payments of a window, page by page, and how QPay reads the window's times."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import structlog
 
 from adapters.calls.http import Request
 from adapters.qpay.config import PAGE_ROWS, Limits, QPayConfig
-from adapters.qpay.list_zone import CANDIDATES, PROBE, ListZone, Zone
+from adapters.qpay.list_zone import CANDIDATES, NEAR, PROBE, ListZone, Zone
 from adapters.qpay.paging import Paging
 from adapters.qpay.rows import read_found
 from adapters.qpay.session import Calls, Session
 from adapters.qpay.wire import PageBody, read_body
-from domain.gateway import FoundPayment, GatewayUnreadableError, UnreadableRow
+from domain.gateway import FoundPage, FoundPayment, GatewayUnreadableError
 
 SPLIT_MIN = timedelta(seconds=2)
 """A window this short is not halved any more: the wire's times are in whole seconds."""
 
-Found = FoundPayment | UnreadableRow
+_FIRST = {"page_number": 1, "page_limit": PAGE_ROWS}
 
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Listed:
+    """The rows of one page, and how many there are in all, if that is known."""
+
+    rows: list[object]
+    total: int | None
 
 
 class Listing:
@@ -33,37 +42,46 @@ class Listing:
         self._invoice_code = config.invoice_code
         self._limits = limits
 
-    def payments(self, *, since: datetime, until: datetime) -> Iterator[Found]:
-        """Tell which payments there were in [`since`, `until`), and those whose time cannot be read.
+    def pages(self, *, since: datetime, until: datetime) -> Iterator[FoundPage]:
+        """Tell which payments QPay lists in [`since`, `until`).
 
         In which zone QPay reads a window is not documented: while it is unknown, a day more is asked for on both
         sides, and the first payment with a time is used to find it out.
         """
         zone = self._session.consult(ListZone.read)
-        for found in self._walk(*zone.window(since, until)):
-            if not zone.tried and isinstance(found, FoundPayment) and found.row.paid_at is not None:
-                zone = self._find_out(found.row.payment_id, found.row.paid_at)
-            if _is_within(found, since=since, until=until):
-                yield found
+        wide = None
+        if not zone.tried:
+            zone, wide = self._find_out(*zone.window(since, until))
+        start, end = zone.window(since, until)
+        exact = zone.offset is not None
+        for page in self._walk(start, end, first=None if exact else wide):
+            yield FoundPage(
+                found=tuple(map(read_found, page.rows)),
+                total=page.total,
+                asked=f"{_wire_time(start)} to {_wire_time(end)}",
+                exact=exact,
+            )
 
-    def _walk(self, start: datetime, end: datetime) -> Iterator[Found]:
+    def _walk(self, start: datetime, end: datetime, *, first: PageBody | None = None) -> Iterator[_Listed]:
         """Read all pages of a window by QPay's clock; one that has more than can be turned to is read in halves."""
         paging = Paging(called="payment/list", pages_max=self._limits.list_pages_max)
         readable_max = self._limits.list_pages_max * PAGE_ROWS
         while paging:
-            page = self._page(start, end, paging.offset)
+            page = first or self._page(start, end, paging.offset)
+            first = None
             paging.take(page)
             if (paging.count or 0) > readable_max or (paging.pages == self._limits.list_pages_max and paging.missing):
                 yield from self._walk_halves(start, end)
                 return
-            yield from map(read_found, page.rows)
+            yield _Listed(rows=page.rows, total=paging.total)
 
-    def _walk_halves(self, start: datetime, end: datetime) -> Iterator[Found]:
+    def _walk_halves(self, start: datetime, end: datetime) -> Iterator[_Listed]:
         if end - start <= SPLIT_MIN:
             raise GatewayUnreadableError("QPay's payment/list has more payments in one second than can be read")
         middle = (start + (end - start) / 2).replace(microsecond=0)
-        yield from self._walk(start, middle)
-        yield from self._walk(middle, end)
+        for half in (self._walk(start, middle), self._walk(middle, end)):
+            for listed in half:
+                yield _Listed(rows=listed.rows, total=None)
 
     def _page(self, start: datetime, end: datetime, offset: dict[str, int]) -> PageBody:
         body: dict[str, object] = {
@@ -80,19 +98,27 @@ class Listing:
 
         return self._session.run(work, timeout_s=self._limits.look_timeout_s)
 
-    def _find_out(self, payment_id: str, paid_at: datetime) -> Zone:
-        """Ask for two minutes around a known payment, in each zone that it may be; only one should show it."""
-        showing = [offset for offset in CANDIDATES if self._shows(payment_id, at=paid_at + offset)]
+    def _find_out(self, start: datetime, end: datetime) -> tuple[Zone, PageBody]:
+        """Return what is known of the zone from now on, and the first page of a window as wide as it must be before.
+
+        What is around one payment of that page is asked for in each zone that it may be; only one should show it.
+        """
+        wide = self._page(start, end, _FIRST)
+        times = (found.row.paid_at for found in map(read_found, wide.rows) if isinstance(found, FoundPayment))
+        paid_at = next((time for time in times if time is not None), None)
+        if paid_at is None:
+            return Zone(offset=None, tried=False), wide
+        showing = [offset for offset in CANDIDATES if self._lists_by(offset, at=paid_at)]
         offset = showing[0] if len(showing) == 1 else None
         self._session.consult(lambda known: known.write(offset))
         log.info("qpay.list_zone", offset_h=None if offset is None else offset / timedelta(hours=1))
-        return Zone(offset=offset, tried=True)
+        return Zone(offset=offset, tried=True), wide
 
-    def _shows(self, payment_id: str, *, at: datetime) -> bool:
-        page = self._page(at - PROBE, at + PROBE, {"page_number": 1, "page_limit": PAGE_ROWS})
-        return any(
-            isinstance(row, FoundPayment) and row.row.payment_id == payment_id for row in map(read_found, page.rows)
-        )
+    def _lists_by(self, offset: timedelta, *, at: datetime) -> bool:
+        """Tell whether what is listed around `at` by a clock that is `offset` ahead of UTC was paid about then."""
+        page = self._page(at + offset - PROBE, at + offset + PROBE, _FIRST)
+        times = [found.row.paid_at for found in map(read_found, page.rows) if isinstance(found, FoundPayment)]
+        return any(time is not None and abs(time - at) <= NEAR for time in times)
 
 
 def require_window(since: datetime, until: datetime) -> tuple[datetime, datetime]:
@@ -107,12 +133,6 @@ def require_window(since: datetime, until: datetime) -> tuple[datetime, datetime
     if since > until:
         raise ValueError("since is after until")
     return since.astimezone(UTC), until.astimezone(UTC)
-
-
-def _is_within(found: Found, *, since: datetime, until: datetime) -> bool:
-    if isinstance(found, UnreadableRow) or found.row.paid_at is None:
-        return True
-    return since <= found.row.paid_at < until
 
 
 def _wire_time(moment: datetime) -> str:

@@ -49,8 +49,17 @@ class Paging:
         """The last page's count; None when it did not tell."""
         return self._count
 
+    @property
+    def total(self) -> int | None:
+        """How many rows there are on all pages, as far as this is known; a count may be that of a page alone."""
+        if self._last_page_taken:
+            return max(self._rows, self._count or 0)
+        return self._count if self.missing else None
+
     def take(self, page: PageBody) -> None:
         """Count a page that has come. A count that is missing or too small is not believed.
+
+        Nor is one that may be the page's own: behind a full page, another one is asked for.
 
         Raises:
             GatewayUnreadableError: more rows than all pages together may hold.
@@ -67,7 +76,8 @@ class Paging:
         elif page.count is None or page.count < self._rows:
             self._last_page_taken = len(page.rows) < PAGE_ROWS
         else:
-            self._last_page_taken = page.count == self._rows
+            short = len(page.rows) < PAGE_ROWS
+            self._last_page_taken = page.count == self._rows and (short or page.count > len(page.rows))
 
     def _endless(self) -> GatewayUnreadableError:
         return GatewayUnreadableError(f"QPay's {self._called} has no end after {self._pages_max} pages")

@@ -19,6 +19,7 @@ from domain.gateway import (
     CancelOutcome,
     Capabilities,
     CheckAnswer,
+    FoundPage,
     FoundPayment,
     GatewayInvoiceRef,
     GatewayRefusedError,
@@ -137,7 +138,7 @@ class SocialPayGateway:
 
         return self._line.run(work, timeout_s=self._limits.check_timeout_s)
 
-    def discover(self, *, since: datetime, until: datetime) -> Iterator[FoundPayment | UnreadableRow]:  # noqa: ARG002 - the port's
+    def discover(self, *, since: datetime, until: datetime) -> Iterator[FoundPage]:  # noqa: ARG002 - the port's
         """Refuse: SocialPay tells of no payment without being asked for its invoice."""
         _not_offered("list payments")
 

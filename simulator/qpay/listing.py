@@ -34,9 +34,10 @@ async def list_payments(request: Request, merchant: LoggedIn) -> JSONResponse:
     if world.switches.list_newest_first:
         rows.reverse()
     start = (asked.offset.page_number - 1) * asked.offset.page_limit
+    page = rows[start : start + asked.offset.page_limit]
     body = answers.list_body(
-        rows[start : start + asked.offset.page_limit],
-        count=len(rows),
+        page,
+        count=len(page if world.switches.list_count_is_of_page else rows),
         object_id=world.switches.list_object_id,
         with_qr_code=not world.switches.list_without_qr_code,
     )

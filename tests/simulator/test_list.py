@@ -79,6 +79,15 @@ def test_pages_are_oldest_first_or_newest_first_as_it_is_switched(shop: Shop, be
     assert pages() == paid[::-1]
 
 
+def test_the_count_may_be_that_of_the_page(shop: Shop, bearer: Bearer) -> None:
+    three(shop, bearer)
+    shop.switch(listCountIsOfPage=True)
+
+    told = [bearer.list(offset={"page_number": page, "page_limit": 2}).json() for page in (1, 2, 3)]
+
+    assert [one["count"] for one in told] == [2, 1, 0]
+
+
 def test_the_merchant_is_named_as_in_the_token(shop: Shop) -> None:
     bearer = shop.bearer()
     claims = json.loads(urlsafe_b64decode(bearer.access_token.split(".")[1] + "=="))

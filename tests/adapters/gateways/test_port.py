@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from moneyed import Money
 
+from domain.discovery import found_within
 from domain.gateway import (
     NOT_OFFERED,
     CancelOutcome,
@@ -173,7 +174,7 @@ def test_unknown_invoice_is_refused_with_a_code(gateway: PaymentGateway) -> None
 
 
 def found(gateway: PaymentGateway, *, since: datetime, until: datetime) -> dict[str, FoundPayment]:
-    each = gateway.discover(since=since, until=until)
+    each = found_within(gateway, since=since, until=until)
     return {one.row.payment_id: one for one in each if isinstance(one, FoundPayment)}
 
 
@@ -213,6 +214,26 @@ def test_windows_that_touch_tell_each_payment_once(rig: Rig, gateway: PaymentGat
 def test_window_without_payments_is_empty(gateway: PaymentGateway) -> None:
     require_lists(gateway)
     assert found(gateway, since=datetime.now(UTC) - HOUR, until=datetime.now(UTC)) == {}
+
+
+def test_total_of_the_first_page_tells_whether_anything_came(
+    rig: Rig, gateway: PaymentGateway, issued: IssuedInvoice
+) -> None:
+    require_lists(gateway)
+    since, until = datetime.now(UTC) - HOUR, datetime.now(UTC) + HOUR
+    for _ in range(105):
+        rig.pay(issued.external_id, amount=10)
+    list(gateway.discover(since=since, until=until))
+    first, again = (next(gateway.discover(since=since, until=until)) for _ in range(2))
+
+    rig.pay(issued.external_id, amount=10)
+    asked = rig.asked()
+    after = next(gateway.discover(since=since, until=until))
+
+    assert rig.asked() == asked + 1
+    assert (first.total, again.total, after.total) == (105, 105, 106)
+    assert first.asked == again.asked == after.asked
+    assert first.exact
 
 
 @pytest.mark.parametrize(("since", "until"), [(HOUR, -HOUR), (None, HOUR)])

@@ -29,6 +29,8 @@ class Lister:
     clock: timedelta = UTC_CLOCK
     whole_days: bool = False
     """It looks at the dates alone."""
+    counts_pages: bool = False
+    """Its count is that of the page."""
     asked: list[dict[str, Any]] = field(default_factory=list)
 
     def __call__(self, exchange: Exchange) -> None:
@@ -40,7 +42,8 @@ class Lister:
         inside = [row for row in self.rows if start <= _told_at(row) + self.clock <= end]
         size = asked["offset"]["page_limit"]
         first = (asked["offset"]["page_number"] - 1) * size
-        answer(200, {"count": len(inside), "rows": inside[first : first + size]})(exchange)
+        page = inside[first : first + size]
+        answer(200, {"count": len(page if self.counts_pages else inside), "rows": page})(exchange)
 
     @property
     def spans(self) -> list[timedelta]:

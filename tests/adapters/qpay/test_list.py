@@ -8,6 +8,7 @@ from moneyed import Money
 
 from adapters.qpay.config import Limits, QPayConfig
 from adapters.qpay.gateway import QPayGateway
+from domain.discovery import ROOM, found_within
 from domain.gateway import (
     FoundPayment,
     GatewayError,
@@ -20,6 +21,8 @@ from tests.adapters.qpay.listed import LIST, NOW, ULAANBAATAR, UTC_CLOCK, Lister
 from tests.adapters.qpay.scripted import ScriptedQPay, answer, fixture, rows
 
 HOUR = timedelta(hours=1)
+NARROW = HOUR + 2 * ROOM + timedelta(seconds=1)
+WIDE = NARROW + timedelta(days=2)
 CLOCKS = [UTC_CLOCK, ULAANBAATAR, -timedelta(hours=11), timedelta(hours=13)]
 
 
@@ -32,7 +35,9 @@ def lister(qpay: ScriptedQPay) -> Lister:
 
 def found(gateway: QPayGateway, *, since: datetime = NOW - HOUR, until: datetime = NOW) -> list[str]:
     return [
-        each.row.payment_id for each in gateway.discover(since=since, until=until) if isinstance(each, FoundPayment)
+        each.row.payment_id
+        for each in found_within(gateway, since=since, until=until)
+        if isinstance(each, FoundPayment)
     ]
 
 
@@ -40,7 +45,7 @@ def test_recorded_row_is_read_with_what_tells_its_invoice(qpay: ScriptedQPay, ga
     qpay.will(LIST, answer(200, fixture("payment_list_200")))
     paid_at = datetime(2026, 3, 11, 5, 57, 47, 336_000, tzinfo=UTC)
 
-    (one,) = gateway.discover(since=paid_at - HOUR, until=paid_at + HOUR)
+    (one,) = found_within(gateway, since=paid_at - HOUR, until=paid_at + HOUR)
 
     assert isinstance(one, FoundPayment)
     assert (one.row.payment_id, one.row.amount, one.row.paid_at) == (
@@ -63,8 +68,8 @@ def test_list_is_asked_for_by_our_invoice_code_with_a_day_on_both_sides(
         {
             "object_type": "INVOICE",
             "object_id": config.invoice_code,
-            "start_date": "2026-03-10 11:00:00",
-            "end_date": "2026-03-12 12:00:01",
+            "start_date": "2026-03-10 10:50:00",
+            "end_date": "2026-03-12 12:10:01",
             "offset": {"page_number": 1, "page_limit": 100},
         }
     ]
@@ -73,7 +78,7 @@ def test_list_is_asked_for_by_our_invoice_code_with_a_day_on_both_sides(
 def test_no_call_is_made_before_its_page_is_wanted(lister: Lister, gateway: QPayGateway) -> None:
     lister.rows = [*every_minute(150)]
 
-    iterator = gateway.discover(since=NOW - 3 * HOUR, until=NOW)
+    iterator = found_within(gateway, since=NOW - 3 * HOUR, until=NOW)
     assert lister.asked == []
     next(iterator)
 
@@ -107,11 +112,12 @@ def test_clock_is_found_out_once_and_then_less_is_asked_for(
     found(open_gateway())
 
     (key,) = shared.keys("tootsoo:qpay:list_zone:*")
-    assert (asked_first, len(lister.asked)) == (3, 4)  # the page, and a question for each zone that it may be
+    asked_again = 0 if minutes == "neither" else 1
+    # The wide page, a question for each zone that it may be, and the window by that zone's clock.
+    assert (asked_first, len(lister.asked)) == (3 + asked_again, 4 + asked_again)
     assert shared.get(key) == minutes
     assert 86_300 < shared.ttl(key) <= 86_400
-    narrow = timedelta(hours=1, minutes=20, seconds=1)
-    assert lister.spans[-1] == (timedelta(hours=49, seconds=1) if minutes == "neither" else narrow)
+    assert lister.spans[-1] == (WIDE if minutes == "neither" else NARROW)
 
 
 def test_window_that_is_read_by_its_dates_alone_stays_wide(lister: Lister, gateway: QPayGateway) -> None:
@@ -120,20 +126,32 @@ def test_window_that_is_read_by_its_dates_alone_stays_wide(lister: Lister, gatew
     found(gateway)
     found(gateway)
 
-    assert lister.spans[-1] == timedelta(hours=49, seconds=1)
+    assert lister.spans[-1] == WIDE
 
 
-def test_sweeps_of_a_busy_day_stay_within_their_budget(lister: Lister, gateway: QPayGateway) -> None:
-    """10,000 payments a day: a sweep every 5 minutes over the last half hour."""
-    lister.rows = [listed(number, paid_at=NOW - timedelta(seconds=8.64 * number)) for number in range(10_000)]
-    found(gateway, since=NOW - HOUR / 2, until=NOW)
-    first = len(lister.asked)
+def test_unchanged_window_costs_one_call_however_many_pages_it_has(lister: Lister, gateway: QPayGateway) -> None:
+    lister.rows = [*every_minute(250)]
+    window = {"since": NOW - 5 * HOUR, "until": NOW}
+    pages = list(gateway.discover(**window))
+    before = len(lister.asked)
 
-    for _ in range(3):
-        assert len(found(gateway, since=NOW - HOUR / 2, until=NOW)) == 208
+    again = next(gateway.discover(**window))
 
-    sweep = (len(lister.asked) - first) / 3
-    assert first + 288 * sweep <= 3_000
+    assert len(lister.asked) == before + 1
+    assert [len(page.found) for page in pages] == [100, 100, 50]
+    assert (again.asked, again.total, again.exact) == (pages[0].asked, 250, True)
+
+
+@pytest.mark.parametrize(("rows", "totals"), [(0, [0]), (99, [99]), (100, [None, 100]), (250, [None, None, 250])])
+def test_count_that_may_be_that_of_a_page_is_no_total(
+    lister: Lister, gateway: QPayGateway, rows: int, totals: list[int | None]
+) -> None:
+    lister.rows, lister.counts_pages = [*every_minute(rows)], True
+
+    pages = list(gateway.discover(since=NOW - 5 * HOUR, until=NOW))
+
+    assert [page.total for page in pages] == totals
+    assert sum(len(page.found) for page in pages) == rows
 
 
 def test_payment_outside_of_the_window_is_left_out_and_the_end_is_not_inside(
@@ -157,7 +175,7 @@ def test_strange_row_does_not_hide_its_neighbours(qpay: ScriptedQPay, gateway: Q
         LIST, rows(listed(1, paid_at=at), "what?", listed(2, paid_at=at, payment_amount="NaN"), listed(3, paid_at=at))
     )
 
-    kinds = [type(each) for each in gateway.discover(since=NOW - HOUR, until=NOW)]
+    kinds = [type(each) for each in found_within(gateway, since=NOW - HOUR, until=NOW)]
 
     assert kinds == [FoundPayment, UnreadableRow, UnreadableRow, FoundPayment]
 
@@ -181,7 +199,7 @@ def test_invoice_is_told_where_the_row_tells_it(
 ) -> None:
     qpay.will(LIST, rows(listed(1, paid_at=NOW - HOUR / 2, **fields)))
 
-    (one,) = gateway.discover(since=NOW - HOUR, until=NOW)
+    (one,) = found_within(gateway, since=NOW - HOUR, until=NOW)
 
     assert isinstance(one, FoundPayment)
     assert one.external_id == external_id
@@ -191,7 +209,7 @@ def test_invoice_is_told_where_the_row_tells_it(
 def test_qr_that_is_none_is_not_told(qpay: ScriptedQPay, gateway: QPayGateway, qr_code: object) -> None:
     qpay.will(LIST, rows(listed(1, paid_at=NOW - HOUR / 2, qr_code=qr_code)))
 
-    (one,) = gateway.discover(since=NOW - HOUR, until=NOW)
+    (one,) = found_within(gateway, since=NOW - HOUR, until=NOW)
 
     assert isinstance(one, FoundPayment)
     assert one.qr_text is None
@@ -222,7 +240,7 @@ def test_error_comes_when_its_page_is_wanted_and_what_came_before_is_kept(
 ) -> None:
     page = [listed(number, payment_date=None) for number in range(100)]
     qpay.will(LIST, rows(*page, count=150), answer(500))
-    iterator = gateway.discover(since=NOW - HOUR, until=NOW)
+    iterator = found_within(gateway, since=NOW - HOUR, until=NOW)
 
     assert len([next(iterator) for _ in range(100)]) == 100
     with pytest.raises(GatewayOutcomeUnknownError):

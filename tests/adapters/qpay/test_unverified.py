@@ -10,6 +10,7 @@ from moneyed import Money
 
 from adapters.qpay.config import Limits, QPayConfig
 from adapters.qpay.gateway import QPayGateway
+from domain.discovery import found_within
 from domain.gateway import CancelOutcome, FoundPayment, GatewayError, InvoiceToIssue, PaymentRow, RowStatus
 from simulator.facts import PAID, Merchant, PaymentType
 from simulator.faults import Fault, Rule
@@ -75,8 +76,8 @@ def test_a_payment_of_the_list_leads_to_its_invoice_one_way_or_another(
     payment_id = paid(simulator, issued.external_id)
     now = datetime.now(UTC)
 
-    (one,) = at_simulator.discover(since=now - DAY / 24, until=now + DAY / 24)
-    (again,) = at_simulator.discover(since=now - DAY / 24, until=now + DAY / 24)
+    (one,) = found_within(at_simulator, since=now - DAY / 24, until=now + DAY / 24)
+    (again,) = found_within(at_simulator, since=now - DAY / 24, until=now + DAY / 24)
     looked_up = at_simulator.look_up(payment_id)
 
     assert isinstance(one, FoundPayment)
