@@ -33,6 +33,7 @@ class StackSecrets:
 
     webhook_secret: str
     qpay_password: str
+    socialpay_secret: str
     seal_secret: str
 
     @classmethod
@@ -41,6 +42,7 @@ class StackSecrets:
         return cls(
             webhook_secret=secrets.token_urlsafe(32),
             qpay_password=secrets.token_urlsafe(24),
+            socialpay_secret=secrets.token_urlsafe(24),
             seal_secret=secrets.token_urlsafe(32),
         )
 
@@ -123,6 +125,9 @@ def running_stack(
             "QPAY_PASSWORD": stack_secrets.qpay_password,
             "QPAY_INVOICE_CODE": "TEST_INVOICE",
             "QPAY_ALLOW_PARTIAL": "true",
+            "SOCIALPAY_BASE_URL": simulator_url,
+            "SOCIALPAY_TERMINAL": "95000059",
+            "SOCIALPAY_SECRET": stack_secrets.socialpay_secret,
             "START_WITHIN_S": "0",  # the servers are up; when they are not, this process has died and all is over
         }
         tell("Migrating the database")

@@ -61,14 +61,14 @@ def test_the_demo_ends_as_it_must_and_leaks_no_secret(folder: Path) -> None:
         with open_keys(DatabaseSettings(database_url=stack.env["DATABASE_URL"])) as keys:
             api_key = keys.create("demo", now=utc_now())
         outcomes = play_demo(stack, api_key=api_key, tell=lambda _: None)
-        secrets = [kept.webhook_secret, kept.qpay_password, api_key, api_key.rsplit("_", 1)[1]]
+        secrets = [kept.webhook_secret, kept.qpay_password, kept.socialpay_secret, api_key, api_key.rsplit("_", 1)[1]]
         secrets += _webhook_tokens(stack.env["DATABASE_URL"], kept) + _gateway_tokens(stack.env["REDIS_URL"])
         logs = {path.stem: path.read_text(encoding="utf-8") for path in stack.logs.glob("*.log")}
 
     assert [outcome.wrong for outcome in outcomes] == [()] * len(STORIES)
     assert {name: process.returncode for name, process in stack.processes.items()} == dict.fromkeys(stack.processes, 0)
     assert {"web", "worker", "scheduler", "simulator", "migrate"} <= set(logs)
-    assert len(secrets) > 4 + len(STORIES)
+    assert len(secrets) > 5 + len(STORIES)
     assert [name for name, text in logs.items() for secret in secrets if secret in text] == []
     _assert_one_payments_way_carries_the_same_ids(logs)
 
@@ -116,6 +116,7 @@ def test_the_demo_command_reports_in_json_and_leaves_nothing_behind(folder: Path
         "order-1003": "paid",
         "order-1004": "unpaid",
         "order-1005": "paid",
+        "order-1006": "paid",
     }
     assert not (folder / ".tootsoo" / "demo").exists()
     assert not (folder / ".tootsoo" / "run.json").exists()

@@ -131,6 +131,7 @@ curl -X POST {stack.web_url}/v2/invoices/{invoice}/pay-link \\
 
 curl -X POST {stack.simulator_url}/simulator/pay -d '{{"number":"{invoice}"}}'
 
+With "socialpay" for "qpay" in the second, the customer pays by what its QR says: '{{"qrText":"…"}}'.
 Then look at it: curl -H 'Authorization: Bearer {api_key}' {stack.web_url}/v2/invoices/{invoice}
 Ctrl-C stops everything and forgets it: each `tootsoo up` begins afresh.
 """
