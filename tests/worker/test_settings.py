@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from worker import runfile
+from worker.accounts import load_accounts
 from worker.settings import (
     CheckSettings,
     CommonSettings,
@@ -190,3 +191,73 @@ def test_history_is_kept_for_a_day_to_ten_years(monkeypatch: pytest.MonkeyPatch,
         load(HistorySettings)
 
     assert "hidden-word" not in str(wrong.value)
+
+
+SOCIALPAY = {
+    "SOCIALPAY_BASE_URL": "https://instore.golomtbank.com",
+    "SOCIALPAY_TERMINAL": "95000059",
+    "SOCIALPAY_SECRET": "terminal-secret",
+}
+QPAY = ("QPAY_BASE_URL", "QPAY_USERNAME", "QPAY_PASSWORD", "QPAY_INVOICE_CODE")
+
+
+def test_either_gateway_may_be_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = load_accounts()
+    for name, value in SOCIALPAY.items():
+        monkeypatch.setenv(name, value)
+    both = load_accounts()
+    for name in QPAY:
+        monkeypatch.delenv(name)
+    other = load_accounts()
+
+    assert [(one.qpay is not None, one.socialpay is not None) for one in (alone, both, other)] == [
+        (True, False),
+        (True, True),
+        (False, True),
+    ]
+    assert set(secrets_in(both)) == {"qpay-pass", "terminal-secret"}
+
+
+@pytest.mark.parametrize("missing", SOCIALPAY)
+def test_half_of_socialpay_stops_the_start_and_is_named(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    for name, value in SOCIALPAY.items():
+        if name != missing:
+            monkeypatch.setenv(name, value)
+
+    with pytest.raises(SettingsError, match=f"^{missing} is missing: it should be"):
+        load_accounts()
+
+
+@pytest.mark.parametrize("missing", QPAY)
+def test_half_of_qpay_is_named_also_beside_socialpay(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    for name, value in SOCIALPAY.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv(missing)
+
+    with pytest.raises(SettingsError, match=f"^{missing} is missing"):
+        load_accounts()
+
+
+def test_no_gateway_at_all_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in QPAY:
+        monkeypatch.delenv(name)
+
+    with pytest.raises(SettingsError, match=r"^QPAY_BASE_URL is missing, and so is SOCIALPAY_BASE_URL: set all"):
+        load_accounts()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("SOCIALPAY_TERMINAL", "hidden-word"), ("SOCIALPAY_PATH_CHECK", "hidden-word"), ("SOCIALPAY_ISSUE_BY", "hidden")],
+)
+def test_what_is_wrong_of_socialpay_is_named_and_not_repeated(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    for each, right in SOCIALPAY.items():
+        monkeypatch.setenv(each, right)
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(SettingsError, match=f"^{name} is wrong: it should") as wrong:
+        load_accounts()
+
+    assert "hidden" not in str(wrong.value)

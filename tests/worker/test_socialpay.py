@@ -323,3 +323,25 @@ def test_merchant_without_socialpay_has_no_webhook_for_it(stack: Stack) -> None:
 
 def test_webhook_takes_posts_alone(stack: Stack) -> None:
     assert httpx.get(f"{stack.api.base_url}{WEBHOOK}", trust_env=False).status_code == 405
+
+
+SPOILT = ("truncated", "badGateway", "wrongTypes", "nan", "oversized", "unauthorized", "stale", "unknownStatus")
+
+
+def test_answer_that_is_spoilt_makes_no_event_and_the_next_one_makes_it(
+    stack: Stack, working: Callable[[], int], sql: Sql
+) -> None:
+    for number, kind in enumerate(SPOILT):
+        stack.put(kind, amount=1_000)
+        shown = link(stack, kind)
+        stack.simulator.world.faults.set([Rule(endpoint=endpoints.CHECK, kind=kind, probability=1)], seed=number)
+        stack.pay(None, qrText=shown["qrText"])
+        wait_until(lambda: stack.simulator.world.faults.injected() != {})
+        assert sql("SELECT count(*) FROM payment_event") == [(number,)]
+
+        stack.simulator.world.faults.set(())
+        stack.api.post(WEBHOOK, content=signed(number_of(shown), "1000")).raise_for_status()
+        wait_until(lambda kind=kind: working() >= 0 and status(stack, kind) == "paid", within_s=30)  # type: ignore[misc]
+
+    assert [len(stack.payments(kind)) for kind in SPOILT] == [1] * len(SPOILT)
+    assert sql("SELECT count(*), sum(amount_minor) FROM payment_event") == [(len(SPOILT), 100_000 * len(SPOILT))]
