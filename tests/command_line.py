@@ -19,6 +19,7 @@ _LOADED = [
         "explain",
         "keys",
         "local",
+        "notifications",
         "parked",
         "processes",
         "record_payment",

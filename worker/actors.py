@@ -7,6 +7,7 @@ import dramatiq
 import structlog
 from dramatiq import Broker
 
+from domain.delivery import Lane
 from domain.gateway import GatewayError
 
 log = structlog.get_logger()
@@ -33,6 +34,19 @@ def declare_job(broker: Broker, *, queue: str, name: str, run: Callable[[int], N
             run(int(run_id))
         except Exception:
             log.exception("actor.broken", actor=name, run=run_id)
+
+    dramatiq.actor(broker=broker, actor_name=name, queue_name=queue)(wake)
+
+
+def declare_notify(broker: Broker, *, queue: str, name: str, notify: Callable[[Lane], object]) -> None:
+    """Let the broker's workers deliver what is due in the lane of notifications that is named in a message."""
+
+    def wake(invoice_id: str | None, notification_id: int | None) -> None:
+        lane = Lane(invoice_id=invoice_id, notification_id=notification_id)
+        try:
+            notify(lane)
+        except Exception:
+            log.exception("actor.broken", actor=name, lane=str(lane))
 
     dramatiq.actor(broker=broker, actor_name=name, queue_name=queue)(wake)
 

@@ -1,8 +1,9 @@
-"""Housekeeping: remove history that is old enough. Events are no history: they are never removed."""
+"""Housekeeping: remove history and notifications that are old enough. Events are neither: they are never removed."""
 
 import structlog
 
 from adapters.postgres.history import History, Removed
+from adapters.postgres.notifications import Notifications
 
 log = structlog.get_logger()
 
@@ -33,3 +34,18 @@ def housekeep(history: History, *, days: int) -> Removed:
     if checks or callbacks:
         log.info("history.removed", checks=checks, callbacks=callbacks, older_than_days=days)
     return Removed(checks=checks, callbacks=callbacks)
+
+
+def remove_notifications(notifications: Notifications, *, days: int) -> int:
+    """Remove notifications that were delivered, or left unsent, more than `days` ago; return how many.
+
+    What nobody has tried for days is left unsent first: where nobody is to be told, nobody else does that.
+
+    Raises:
+        PoolTimeout, psycopg.Error: PostgreSQL is away; the next run goes on where this one ended.
+
+    """
+    for _ in range(PAGES_MAX):
+        if notifications.leave_unsent(page=PAGE) < PAGE:
+            break
+    return notifications.remove_older(days=days, page=PAGE)

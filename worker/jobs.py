@@ -43,21 +43,25 @@ def works(
     *,
     runs: ScheduleRuns,
     remove_history: Callable[[], Removed],
+    remove_notifications: Callable[[], int],
     refresh: Callable[[], str],
     seal: Callable[[], int] | None,
 ) -> Mapping[str, Work]:
     """Return what a worker does for each job; without `seal` it says that it cannot."""
     return {
         REFRESH: Work(do=lambda _: refresh(), tries=NIGHTLY_TRIES),
-        HOUSEKEEPING: Work(do=lambda _: _keep_house(runs, remove_history), tries=NIGHTLY_TRIES),
+        HOUSEKEEPING: Work(do=lambda _: _keep_house(runs, remove_history, remove_notifications), tries=NIGHTLY_TRIES),
         SEAL: Work(do=lambda _: _seal(seal), tries=EVERY_TRIES),
     }
 
 
-def _keep_house(runs: ScheduleRuns, remove_history: Callable[[], Removed]) -> str:
-    removed = remove_history()
+def _keep_house(
+    runs: ScheduleRuns, remove_history: Callable[[], Removed], remove_notifications: Callable[[], int]
+) -> str:
+    removed, notifications = remove_history(), remove_notifications()
     old_runs = runs.forget(nightly=[HOUSEKEEPING, REFRESH])
-    return f"removed {removed.checks} old checks, {removed.callbacks} QRs' callbacks, {old_runs} runs"
+    history = f"{removed.checks} old checks, {removed.callbacks} QRs' callbacks"
+    return f"removed {history}, {notifications} notifications, {old_runs} runs"
 
 
 def _seal(seal: Callable[[], int] | None) -> str:

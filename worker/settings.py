@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from worker import runfile
+from worker.notify_rules import callable_url, signing_secrets
 
 CALLBACK_URL_MAX = 190
 """QPay takes 255 characters; the token takes 64 and a slash."""
@@ -301,6 +302,16 @@ class HistorySettings(_Settings):
     history_days: Annotated[int, Field(ge=1, le=3_650)] = 90
 
 
+class NotifySettings(_Settings):
+    """Who is told what happened; without an address nobody is. `worker/notify_target.py` says what goes together."""
+
+    notify_url: Annotated[str, AfterValidator(callable_url)] | None = None
+    notify_secret: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(signing_secrets)] = ()
+    notify_allow_private: bool = False
+    notify_timeout_s: Annotated[float, Field(ge=1, le=30)] = 10.0
+    notify_threads: Annotated[int, Field(ge=1, le=50)] = 4
+
+
 class MetricsSettings(_Settings):
     """Who may read the metrics."""
 
@@ -397,6 +408,7 @@ MISSING = {
     "PUBLIC_URL": "it should be the https:// address at which the internet reaches the web process",
     "WEBHOOK_SECRET": "it should be at least 32 random characters",
     "SEAL_SECRET": "it should be what workers seal with, at least 32 random characters",
+    "NOTIFY_SECRET": "it should be what your application verifies with: whsec_ and the base64 of 24 to 64 random bytes",
     "QPAY_BASE_URL": "it should be https://merchant.qpay.mn, or https://merchant-sandbox.qpay.mn",
     "QPAY_USERNAME": "it should be the client id that QPay gave you",
     "QPAY_PASSWORD": "it should be the client secret that QPay gave you",

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from adapters.postgres.connection import Connection, Pool
 from adapters.postgres.queries import load_queries
@@ -54,7 +55,11 @@ class State:
     suspense_minor: Mapping[tuple[str, str], int]
     """By gateway and currency, in minor units."""
     parked: Mapping[str, int] = field(default_factory=dict)
-    """What waits for a person: `check` and `close`."""
+    """What waits for a person: `check`, `close` and `notification`."""
+    notifications_pending: int = 0
+    """Staged, and neither delivered nor given up."""
+    oldest_notification_s: float = 0.0
+    """Since the oldest of these was staged; 0 when there is none."""
     jobs: Mapping[str, JobState] = field(default_factory=dict)
     owed_qrs: int = 0
     """Invoices whose QR was closed to be renewed, and that have no other yet."""
@@ -102,12 +107,18 @@ def _read(connection: Connection) -> State:
         jobs=_read_jobs(connection),
         owed_qrs=owed["count"],
         owed_qr_oldest_s=owed["oldest_s"],
+        **_read_notifications(connection),
     )
+
+
+def _read_notifications(connection: Connection) -> dict[str, Any]:
+    row = _queries.notifications(connection, most=COUNTED_MAX)
+    return {"notifications_pending": row["pending"], "oldest_notification_s": row["oldest_s"]}
 
 
 def _read_parked(connection: Connection) -> Mapping[str, int]:
     row = _queries.parked(connection, most=COUNTED_MAX)
-    return {"check": row["checks"], "close": row["closings"]}
+    return {"check": row["checks"], "close": row["closings"], "notification": row["notifications"]}
 
 
 def _read_jobs(connection: Connection) -> Mapping[str, JobState]:

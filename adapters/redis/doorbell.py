@@ -11,6 +11,8 @@ from dramatiq.brokers.redis import RedisBroker
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from domain.delivery import Lane
+
 SETTLE_ACTOR = "settle"
 CLOSE_ACTOR = "close"
 """Both take their messages from their gateway's queue, and mean a gateway invoice."""
@@ -18,6 +20,11 @@ CLOSE_ACTOR = "close"
 JOB_QUEUE = "jobs"
 JOB_ACTOR = "job"
 """Its messages mean a run of the schedule. A queue of their own: checks that pile up do not hold them up."""
+
+NOTIFY_QUEUE = "notify"
+NOTIFY_ACTOR = "notify"
+"""Its messages mean a lane of notifications. Workers have threads of their own for this queue: an application that
+answers slowly holds up no check."""
 
 HEARTBEAT_TIMEOUT_MS = 5_000
 """After this a killed worker's messages are given to others (measured with dramatiq 2.2: 5.0 to 5.7 s)."""
@@ -89,6 +96,16 @@ class Doorbell:
         for run_id in run_ids:
             self._send(JOB_QUEUE, JOB_ACTOR, str(run_id), wait_s=0.0)
 
+    def ring_lanes(self, lanes: Iterable[Lane]) -> None:
+        """Wake a worker for each of these lanes of notifications.
+
+        Raises:
+            DoorbellError: Redis did not take a message.
+
+        """
+        for lane in lanes:
+            self._send(NOTIFY_QUEUE, NOTIFY_ACTOR, lane.invoice_id, lane.notification_id, wait_s=0.0)
+
     def waiting(self, gateway: str) -> int:
         """Count a gateway's messages that no worker has finished yet.
 
@@ -96,10 +113,11 @@ class Doorbell:
             DoorbellError: Redis does not answer.
 
         """
-        try:
-            return int(self._broker.do_qsize(queue_of(gateway)))
-        except (redis.RedisError, OSError) as error:
-            raise DoorbellError(f"Redis does not answer: {type(error).__name__}") from error
+        return self._waiting(queue_of(gateway))
+
+    def waiting_lanes(self) -> int:
+        """Count the messages about notifications that no worker has finished yet; raises likewise."""
+        return self._waiting(NOTIFY_QUEUE)
 
     def ping(self) -> None:
         """Ask Redis for a sign of life.
@@ -113,8 +131,14 @@ class Doorbell:
         except (redis.RedisError, OSError) as error:
             raise DoorbellError(f"Redis does not answer: {type(error).__name__}") from error
 
-    def _send(self, queue: str, actor: str, argument: str, *, wait_s: float) -> None:
-        message: Message[None] = Message(queue_name=queue, actor_name=actor, args=(argument,), kwargs={}, options={})
+    def _waiting(self, queue: str) -> int:
+        try:
+            return int(self._broker.do_qsize(queue))
+        except (redis.RedisError, OSError) as error:
+            raise DoorbellError(f"Redis does not answer: {type(error).__name__}") from error
+
+    def _send(self, queue: str, actor: str, *arguments: str | int | None, wait_s: float) -> None:
+        message: Message[None] = Message(queue_name=queue, actor_name=actor, args=arguments, kwargs={}, options={})
         try:
             self._broker.enqueue(message, delay=ceil(wait_s * 1000) or None)
         except (redis.RedisError, OSError) as error:

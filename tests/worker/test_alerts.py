@@ -14,10 +14,14 @@ from prometheus_client.core import Metric
 
 from adapters.postgres.check_requests import ClaimedCheck
 from adapters.postgres.ledger import Appended, Opened
+from adapters.postgres.notifications import Staged
 from adapters.postgres.state import JobState, State
+from domain.delivery import TryAgain
 from domain.discrepancy import Discrepancy, DiscrepancyKind
 from domain.gateway import GatewayUnauthorisedError
+from domain.notification import NotificationType
 from domain.payment_event import Source
+from tests.adapters.postgres.samples import NOON
 from tests.adapters.refs import ref
 from tests.domain.samples import an_event
 from tests.worker.scrape import Scrape
@@ -38,9 +42,15 @@ STATE = State(
     unrung_s=1.0,
     discrepancies={},
     suspense_minor={("qpay", "MNT"): 1},
-    parked={"check": 1, "close": 1},
+    parked={"check": 1, "close": 1, "notification": 1},
+    notifications_pending=1,
+    oldest_notification_s=1.0,
     jobs={"seal": JobState(done_ago_s=1.0, unfinished_s=0.0, failed=False)},
 )
+STAGED = Staged(
+    id=1, message_id=uuid4(), invoice_id="order-1", sequence=1, type=NotificationType.INVOICE_PAID, data={},
+    staged_at=NOON,
+)  # fmt: skip
 CHECK = ClaimedCheck(
     gateway_invoice_id=uuid4(), invoice_id="order-1", gateway="qpay", generation=1, at_gateway=ref("x"),
     source=Source.CALLBACK, lease_token=uuid4(), claimed=1, attempts=1, answered_before=False, unpaid_minor=None,
@@ -52,7 +62,7 @@ CHECK = ClaimedCheck(
 def everything() -> Metrics:
     """Everything that any process ever tells, having happened once."""
     metrics = Metrics()
-    metrics.registry.register(StateCollector(lambda: Sight(missing={}, state=STATE)))
+    metrics.registry.register(StateCollector(lambda: Sight(missing={}, state=STATE), notifies=True))
     messages = MessageMetrics(StubBroker(middleware=[]), registry=metrics.registry)
     message = cast("Any", SimpleNamespace(queue_name="settle", actor_name="settle", message_id="1"))
     cast("Any", messages).before_process_message(None, message)
@@ -65,6 +75,7 @@ def everything() -> Metrics:
     metrics.check_ended(CHECK, GatewayUnauthorisedError("no"))
     metrics.request_answered(method="GET", route="/x", status=500, duration_s=0.1)
     metrics.gateway_called("qpay")("POST auth/token", 200, 0.1)
+    metrics.notification_tried(STAGED, TryAgain(delay_s=5), 0.1)
     metrics.counting_errors("settle", lambda: None)()
     metrics.counting_ticks("ring", lambda: 0)()
     return metrics

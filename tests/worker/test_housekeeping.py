@@ -31,14 +31,16 @@ def test_the_job_removes_history_that_is_older_than_the_setting(pool: Pool) -> N
             """
         )
     remove_history = partial(housekeep, History(pool), days=10)
-    jobs = works(runs=runs, remove_history=remove_history, refresh=lambda: "", seal=None)
+    jobs = works(
+        runs=runs, remove_history=remove_history, remove_notifications=lambda: 0, refresh=lambda: "", seal=None
+    )
     runs.enter(HOUSEKEEPING, "2026-11-22", now=runs.now())
 
     RunJob(runs=runs, works=jobs, held=Held())(1)
 
     last = runs.last(HOUSEKEEPING)
     assert last is not None
-    assert (last.outcome, last.result) == ("done", "removed 5 old checks, 0 QRs' callbacks, 0 runs")
+    assert (last.outcome, last.result) == ("done", "removed 5 old checks, 0 QRs' callbacks, 0 notifications, 0 runs")
     with pool.connection() as connection:
         row = connection.execute("SELECT count(*) AS n FROM gateway_check").fetchone()
     assert row == {"n": 5}

@@ -192,10 +192,11 @@ class _Others(TypedDict):
     """What the other jobs do, in tests of one."""
 
     remove_history: Callable[[], Removed]
+    remove_notifications: Callable[[], int]
     refresh: Callable[[], str]
 
 
-OTHERS: _Others = {"remove_history": nothing_old, "refresh": nothing_expires}
+OTHERS: _Others = {"remove_history": nothing_old, "remove_notifications": lambda: 0, "refresh": nothing_expires}
 
 
 def test_a_worker_without_the_seal_secret_says_so(runs: ScheduleRuns) -> None:
@@ -232,7 +233,7 @@ def test_the_list_tells_each_jobs_last_result_and_next_run(
     refresh, house, seal = json.loads(after.stdout)["jobs"]
     assert (house["last"]["outcome"], house["last"]["result"]) == (
         "done",
-        "removed 0 old checks, 0 QRs' callbacks, 0 runs",
+        "removed 0 old checks, 0 QRs' callbacks, 0 notifications, 0 runs",
     )
     assert (seal["last"]["period"], seal["last"]["result"]) == ("1", "5 events sealed")
     assert refresh["last"]["result"] == "0 refreshed"

@@ -1,5 +1,6 @@
 """A wrong or missing setting is one line that names it and says what it should be, and never repeats a secret."""
 
+import re
 from datetime import timedelta
 from pathlib import Path
 
@@ -7,11 +8,13 @@ import pytest
 
 from worker import runfile
 from worker.accounts import load_accounts
+from worker.notify_target import NotifyTarget, notify_target
 from worker.settings import (
     CheckSettings,
     CommonSettings,
     DatabaseSettings,
     HistorySettings,
+    NotifySettings,
     QPaySettings,
     RedisSettings,
     SettingsError,
@@ -61,6 +64,73 @@ def test_right_settings_are_taken() -> None:
     assert web.qr_lifetime == timedelta(days=7)
     assert qpay.qpay_allow_partial is False
     assert qpay.qpay_calls_per_s is None
+
+
+TELLING = {
+    "NOTIFY_URL": "https://shop.example.mn/tootsoo/?shop=1",
+    "NOTIFY_SECRET": "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
+}
+
+
+def target(monkeypatch: pytest.MonkeyPatch, **env: str) -> NotifyTarget | None:
+    for name, value in (TELLING | env).items():
+        monkeypatch.setenv(name, value)
+    return notify_target(load(NotifySettings))
+
+
+def test_without_an_address_nobody_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert target(monkeypatch, NOTIFY_URL="") is None
+
+
+def test_an_address_for_notifications_is_taken_as_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = target(monkeypatch, NOTIFY_SECRET=f"{TELLING['NOTIFY_SECRET']}, whsec_{'A' * 32}")
+
+    assert told == NotifyTarget(
+        url="https://shop.example.mn/tootsoo/?shop=1",
+        secrets=(TELLING["NOTIFY_SECRET"], f"whsec_{'A' * 32}"),
+        allow_private=False,
+        timeout_s=10,
+    )
+
+
+def test_plain_http_is_for_private_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = target(monkeypatch, NOTIFY_URL="http://shop.internal:3000/x", NOTIFY_ALLOW_PRIVATE="true")
+
+    assert told is not None
+    assert told.allow_private
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("NOTIFY_SECRET", ""),
+        ("NOTIFY_SECRET", "s3cret-word"),
+        ("NOTIFY_SECRET", "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="),
+        ("NOTIFY_SECRET", "whsec_c2hvcnQ="),
+        ("NOTIFY_SECRET", f"whsec_{'s3cret!-' * 6}"),
+        ("NOTIFY_SECRET", f"whsec_{'A' * 92}"),
+        ("NOTIFY_URL", "http://shop.example.mn/"),
+        ("NOTIFY_URL", "ftp://shop.example.mn/"),
+        ("NOTIFY_URL", "https:///path"),
+        ("NOTIFY_URL", "https://user:s3cret-word@shop.example.mn/"),
+        ("NOTIFY_URL", "https://shop.example.mn/#here"),
+        ("NOTIFY_URL", "https://shop.example.mn:99999/"),
+        ("NOTIFY_URL", "https://shop.example.mn/a b"),
+        ("NOTIFY_URL", f"https://shop.example.mn/{'a' * 2_000}"),
+        ("NOTIFY_TIMEOUT_S", "31"),
+        ("NOTIFY_THREADS", "0"),
+    ],
+)
+def test_what_cannot_tell_anybody_stops_the_start_with_one_line(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    with pytest.raises(SettingsError) as wrong:
+        target(monkeypatch, **{name: value})
+
+    line = str(wrong.value)
+    assert re.match(rf"{name} is (wrong|missing): ", line)
+    assert "\n" not in line
+    assert "s3cret" not in line
 
 
 @pytest.mark.parametrize("name", sorted(RIGHT))

@@ -31,6 +31,7 @@ _MODULE_OF = {
     "refresh": "refresh",
     "replay": "replay",
     "parked": "parked",
+    "notifications": "notifications",
     "verify": "verify",
     "explain": "explain",
     "keys": "keys",

@@ -9,12 +9,14 @@ import typer
 from worker.accounts import load_accounts
 from worker.cli.schedule import jobs_of_settings, show_schedule
 from worker.compose.database import migrate_database
+from worker.compose.notifying import queues_apart
 from worker.compose.processes import await_servers, compose_scheduler, compose_web, compose_worker
 from worker.consumer import consume
 from worker.kill_points import load_accident
 from worker.logs import configure_logs
 from worker.metrics.instruments import Metrics
 from worker.metrics.server import serving_metrics
+from worker.notify_target import notify_target
 from worker.scheduler import schedule
 from worker.settings import (
     ApiSettings,
@@ -23,6 +25,7 @@ from worker.settings import (
     DatabaseSettings,
     HistorySettings,
     MetricsSettings,
+    NotifySettings,
     RedisSettings,
     RefreshSettings,
     SealSettings,
@@ -81,10 +84,12 @@ def web(
         load(WebSettings),
         load(ApiSettings),
         load(MetricsSettings),
+        load(NotifySettings),
     )
+    notify = notify_target(groups[-1])
     within_s = load(StartSettings).start_within_s
     start_logs("web", *groups)
-    database, redis, checks, accounts, web_settings, api, metrics_settings = groups
+    database, redis, checks, accounts, web_settings, api, metrics_settings, _ = groups
     await_servers(database, redis=redis, within_s=within_s)
     with compose_web(
         database=database,
@@ -94,6 +99,7 @@ def web(
         web=web_settings,
         api=api,
         metrics_settings=metrics_settings,
+        notify=notify,
     ) as parts:
         serve(parts, host=host, port=port, trusted_proxies=api.trusted_proxies)
 
@@ -115,10 +121,12 @@ def worker(metrics_port: MetricsPort = None, metrics_host: MetricsHost = "127.0.
         load(SealSettings),
         load(HistorySettings),
         load(MetricsSettings),
+        load(NotifySettings),
     )
+    notify = notify_target(groups[-1])
     threads, within_s = load(WorkerSettings).worker_threads, load(StartSettings).start_within_s
     start_logs("worker", *groups)
-    database, redis, checks, accounts, web_settings, refresh, seals, history, allowed = groups
+    database, redis, checks, accounts, web_settings, refresh, seals, history, allowed, notify_settings = groups
     accident, metrics = load_accident(), Metrics()
     if accident is not None:
         log.warning("worker.will_have_an_accident", point=accident.point.value, signal=accident.signal.name)
@@ -134,11 +142,12 @@ def worker(metrics_port: MetricsPort = None, metrics_host: MetricsHost = "127.0.
             refresh=refresh,
             seals=seals,
             history=history,
+            notify=notify,
             metrics=metrics,
             accident=accident,
         ) as (broker, held),
     ):
-        consume(broker, threads=threads, held=held)
+        consume(broker, threads=threads, held=held, apart=queues_apart(notify_settings))
 
 
 def scheduler(
@@ -158,15 +167,23 @@ def scheduler(
         return
     if as_json:
         raise typer.BadParameter("--json goes with --list")
-    groups = load(DatabaseSettings), load(RedisSettings), load(CheckSettings), load(SealSettings), load(MetricsSettings)
+    groups = (
+        load(DatabaseSettings),
+        load(RedisSettings),
+        load(CheckSettings),
+        load(SealSettings),
+        load(MetricsSettings),
+        load(NotifySettings),
+    )
+    notify = notify_target(groups[-1])
     jobs, within_s = jobs_of_settings(), load(StartSettings).start_within_s
     start_logs("scheduler", *groups)
-    database, redis, checks, seals, allowed = groups
+    database, redis, checks, seals, allowed, _ = groups
     metrics = Metrics()
     await_servers(database, redis=redis, within_s=within_s)
     with (
         serving_metrics(metrics.registry, host=metrics_host, port=metrics_port, tokens=allowed.metrics_token),
-        compose_scheduler(database=database, redis=redis, checks=checks, jobs=jobs) as ticks,
+        compose_scheduler(database=database, redis=redis, checks=checks, jobs=jobs, notify=notify) as ticks,
     ):
         if not seals.seal_secret:
             log.warning(

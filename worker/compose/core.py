@@ -11,7 +11,7 @@ from adapters.postgres import connection as postgres
 from adapters.postgres.check_requests import CheckRequests
 from adapters.postgres.gateway_invoices import GatewayInvoices
 from adapters.postgres.history import History
-from adapters.postgres.ledger import Ledger
+from adapters.postgres.ledger import Appended, Ledger
 from adapters.redis.doorbell import Doorbell
 from domain.gateway import PaymentGateway, ReadPush
 from worker.accounts import Accounts
@@ -24,7 +24,7 @@ from worker.held import Held
 from worker.issue import ISSUE_DEADLINE_S
 from worker.kill_points import Accident, FatalCheckRequests, FatalLedger
 from worker.metrics.instruments import Metrics
-from worker.ring import Ring, ring_quietly
+from worker.ring import Ring, ring_for_told, ring_quietly
 from worker.settings import QR_LIFETIME, CheckSettings, DatabaseSettings, RedisSettings
 from worker.settle import Settle
 
@@ -55,22 +55,32 @@ def open_core(
     accounts: Accounts,
     redis_timeout_s: float,
     metrics: Metrics,
+    rings_for_told: bool = False,
     accident: Accident | None = None,
 ) -> Iterator[Core]:
-    """Open what web and worker have in common. An `accident` befalls a worker under test."""
+    """Open what web and worker have in common. An `accident` befalls a worker under test.
+
+    With `rings_for_told` each append wakes a worker for the notifications that it staged.
+    """
     broker = open_broker(redis, timeout_s=redis_timeout_s)
     with (
         open_database(database) as pool,
         open_gateways(accounts, redis=redis, pool=pool, metrics=metrics) as opened,
     ):
+        doorbell = Doorbell(broker)
+        hearers = [metrics.appended, *([ring_for_told(doorbell)] if rings_for_told else [])]
+
+        def on_append(appended: Appended) -> None:
+            for hear in hearers:
+                hear(appended)
+
         ledger = (
-            Ledger(pool, on_append=metrics.appended)
+            Ledger(pool, on_append=on_append)
             if accident is None
-            else FatalLedger(pool, on_append=metrics.appended, accident=accident)
+            else FatalLedger(pool, on_append=on_append, accident=accident)
         )
         check_requests = check_requests_on(pool, checks, accident=accident)
         gateways = opened.by_name
-        doorbell = Doorbell(broker)
         ring = ring_quietly(doorbell)
         held = Held()
         settle = Settle(

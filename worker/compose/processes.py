@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from uuid import UUID
 
@@ -16,31 +16,34 @@ from adapters.postgres.history import History
 from adapters.postgres.horizon import Horizons
 from adapters.postgres.idempotency_keys import IdempotencyKeys
 from adapters.postgres.invoices import Invoices
+from adapters.postgres.notifications import Notifications
 from adapters.postgres.schedule import ScheduleRuns
 from adapters.postgres.state import StateStore
 from adapters.redis import doorbell as redis_doorbell
 from adapters.redis.doorbell import Doorbell, DoorbellError
 from domain.schedule import Job
 from worker.accounts import Accounts
-from worker.actors import declare_actors, declare_job
+from worker.actors import declare_actors, declare_job, declare_notify
 from worker.clock import utc_now
 from worker.close import CloseDue
 from worker.compose.core import check_requests_on, gateway_invoices_on, open_core
 from worker.compose.database import compose_seal, correct_on, open_database, record_on
 from worker.compose.issuing import issue_on, refresh_on, tokens_of
+from worker.compose.notifying import compose_notify
 from worker.compose.services import open_broker
 from worker.held import Held
-from worker.housekeeping import housekeep
+from worker.housekeeping import housekeep, remove_notifications
 from worker.jobs import works
 from worker.kill_points import Accident, fatal_settle
 from worker.latest import Latest
 from worker.metrics.instruments import Metrics
 from worker.metrics.messages import MessageMetrics
 from worker.metrics.state import StateCollector
+from worker.notify_target import NotifyTarget
 from worker.plan import Plan
 from worker.refresh_all import refresh_nightly
 from worker.refund_at_gateway import RefundAtGateway
-from worker.ring import ring_due
+from worker.ring import ring_due, ring_lanes
 from worker.run_job import RunJob
 from worker.settings import (
     ApiSettings,
@@ -97,6 +100,7 @@ def compose_web(
     web: WebSettings,
     api: ApiSettings,
     metrics_settings: MetricsSettings,
+    notify: NotifyTarget | None = None,
 ) -> Iterator[WebParts]:
     """Put the web process together. It alone reads for its metrics how the installation stands."""
     metrics = Metrics()
@@ -108,10 +112,11 @@ def compose_web(
             accounts=accounts,
             redis_timeout_s=WEB_REDIS_TIMEOUT_S,
             metrics=metrics,
+            rings_for_told=notify is not None,
         ) as core,
         _sight(database, core.doorbell) as see,
     ):
-        metrics.registry.register(StateCollector(see))
+        metrics.registry.register(StateCollector(see, notifies=notify is not None))
         yield WebParts(
             invoices=Invoices(core.pool),
             ledger=core.ledger,
@@ -172,15 +177,17 @@ def compose_worker(
     refresh: RefreshSettings,
     seals: SealSettings,
     history: HistorySettings,
+    notify: NotifyTarget | None = None,
     metrics: Metrics | None = None,
     accident: Accident | None = None,
 ) -> Iterator[tuple[RedisBroker, Held]]:
     """Put the worker process together: a broker whose actors settle and do the schedule's jobs, and what they hold.
 
-    An `accident` befalls a worker under test.
+    With a `notify` they also tell the merchant's application. An `accident` befalls a worker under test.
     """
     metrics = metrics or Metrics()
     with (
+        ExitStack() as also,
         open_core(
             database=database,
             redis=redis,
@@ -188,6 +195,7 @@ def compose_worker(
             accounts=accounts,
             redis_timeout_s=WORKER_REDIS_TIMEOUT_S,
             metrics=metrics,
+            rings_for_told=notify is not None,
             accident=accident,
         ) as core,
         compose_seal(database, seals=seals) as seal,
@@ -204,6 +212,16 @@ def compose_worker(
             queues=[redis_doorbell.queue_of(gateway) for gateway in core.gateways],
             actors={name: metrics.counting_errors(name, act) for name, act in actors.items()},
         )
+        if notify is not None:
+            declare_notify(
+                core.broker,
+                queue=redis_doorbell.NOTIFY_QUEUE,
+                name=redis_doorbell.NOTIFY_ACTOR,
+                notify=metrics.counting_errors(
+                    redis_doorbell.NOTIFY_ACTOR,
+                    also.enter_context(compose_notify(notify, pool=core.pool, metrics=metrics)),
+                ),
+            )
         runs, kept = ScheduleRuns(core.pool), History(core.pool)
         refresh_all = refresh_on(
             core,
@@ -212,9 +230,11 @@ def compose_worker(
             accounts=accounts,
             told_to_stop=core.held.told_to_stop,
         )
+        told = Notifications(core.pool, timeout_s=0.0)  # to be removed: nothing is claimed by it
         jobs = works(
             runs=runs,
             remove_history=partial(housekeep, kept, days=history.history_days),
+            remove_notifications=partial(remove_notifications, told, days=history.history_days),
             refresh=partial(refresh_nightly, refresh_all, for_s=REFRESH_FOR_S),
             seal=seal,
         )
@@ -234,16 +254,20 @@ def compose_scheduler(
     redis: RedisSettings,
     checks: CheckSettings,
     jobs: Sequence[Job],
+    notify: NotifyTarget | None = None,
 ) -> Iterator[Mapping[str, Callable[[], int]]]:
     """Put the scheduler together: what it calls at each tick, by name."""
     broker = open_broker(redis, timeout_s=WORKER_REDIS_TIMEOUT_S)
     with open_database(database) as pool:
         check_requests, doorbell = check_requests_on(pool, checks), Doorbell(broker)
         gateway_invoices, runs = gateway_invoices_on(pool), ScheduleRuns(pool)
-        yield {
+        ticks: dict[str, Callable[[], int]] = {
             "ring": lambda: ring_due(check_requests, gateway_invoices, doorbell),
             "plan": Plan(jobs=jobs, runs=runs, ring_runs=doorbell.ring_runs, clock=runs.now),
         }
+        if notify is not None:
+            ticks["notify"] = partial(ring_lanes, Notifications(pool, timeout_s=notify.timeout_s), doorbell)
+        yield ticks
     broker.close()
 
 

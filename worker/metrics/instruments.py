@@ -10,6 +10,8 @@ from prometheus_client.process_collector import ProcessCollector
 
 from adapters.postgres.check_requests import ClaimedCheck
 from adapters.postgres.ledger import Appended
+from adapters.postgres.notifications import Staged
+from domain.delivery import Delivered, Park, TryAgain, Verdict
 from domain.discrepancy import DiscrepancyKind
 from domain.gateway import (
     GatewayBusyError,
@@ -19,6 +21,7 @@ from domain.gateway import (
     GatewayUnauthorisedError,
     GatewayUnreadableError,
 )
+from domain.notification import NotificationType
 from domain.payment_event import Source
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # when each counter began: as many series again, and nobody asks
@@ -47,6 +50,8 @@ _OUTCOMES: dict[type[GatewayError], str] = {
     GatewayUnauthorisedError: "unauthorised",
     GatewayRefusedError: "refused",
 }
+
+_VERDICTS: dict[type[Verdict], str] = {Delivered: "delivered", TryAgain: "failed", Park: "parked"}
 
 
 class Metrics:
@@ -83,6 +88,15 @@ class Metrics:
             "tootsoo_gateway_call_seconds",
             "From sending a call to the end of its answer, or of waiting for it.",
             ["gateway", "endpoint"],
+            buckets=CALL_BUCKETS_S,
+            registry=registry,
+        )
+        self._notifications = Counter(
+            "tootsoo_notifications", "Tries to tell the application.", ["type", "outcome"], registry=registry
+        )
+        self._notification_s = Histogram(
+            "tootsoo_notification_seconds",
+            "From calling the application to its answer, or to giving it up.",
             buckets=CALL_BUCKETS_S,
             registry=registry,
         )
@@ -127,6 +141,11 @@ class Metrics:
 
         return called
 
+    def notification_tried(self, staged: Staged, verdict: Verdict, duration_s: float) -> None:
+        """Count a try to tell the application: delivered, failed and tried again, or parked."""
+        self._notifications.labels(staged.type, _VERDICTS[type(verdict)]).inc()
+        self._notification_s.observe(duration_s)
+
     def counting_errors(self, actor: str, act: Callable[P, T]) -> Callable[P, T]:
         """Return an actor's work that counts the errors it ends with, and raises them on."""
         for error in ("gateway", OTHER):
@@ -167,6 +186,9 @@ class Metrics:
                     self._checks.labels(gateway, cause, outcome)
         for kind in DiscrepancyKind:
             self._opened.labels(kind)
+        for type_ in NotificationType:
+            for outcome in _VERDICTS.values():
+                self._notifications.labels(type_, outcome)
 
 
 def _outcome(error: GatewayError | None) -> str:

@@ -14,8 +14,10 @@ from worker.sight import Need, Sight
 class StateCollector(Collector):
     """Gauges of one look at the servers. What PostgreSQL does not tell is absent: an old figure would pass for news."""
 
-    def __init__(self, see: Callable[[], Sight]) -> None:
+    def __init__(self, see: Callable[[], Sight], *, notifies: bool = False) -> None:
+        """`notifies` says that somebody is to be told: where nobody is, what waits for it is no news."""
         self._see = see
+        self._notifies = notifies
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Look, and give what was seen."""
@@ -26,12 +28,14 @@ class StateCollector(Collector):
         yield up
         yield GaugeMetricFamily("tootsoo_ready", "1 where /readyz is green.", value=float(sight.is_ready))
         yield from _families(sight.state)
+        yield from _notification_families(sight.state if self._notifies else None)
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
         """Name the gauges without looking."""
         yield GaugeMetricFamily("tootsoo_up", "")
         yield GaugeMetricFamily("tootsoo_ready", "")
         yield from _families(None)
+        yield from _notification_families(None)
 
 
 def _families(state: State | None) -> Iterator[GaugeMetricFamily]:
@@ -60,6 +64,15 @@ def _families(state: State | None) -> Iterator[GaugeMetricFamily]:
             suspense.add_metric([gateway, currency], minor)
     yield from (requests, oldest, unrung, parked, owed, owed_s, questions, suspense)
     yield from _job_families(state)
+
+
+def _notification_families(state: State | None) -> Iterator[GaugeMetricFamily]:
+    waiting = GaugeMetricFamily("tootsoo_notifications_pending", "What the application is to be told and has not got.")
+    oldest = GaugeMetricFamily("tootsoo_notification_oldest_seconds", "Since the oldest of these was staged.")
+    if state is not None:
+        waiting.add_metric([], state.notifications_pending)
+        oldest.add_metric([], state.oldest_notification_s)
+    yield from (waiting, oldest)
 
 
 def _job_families(state: State | None) -> Iterator[GaugeMetricFamily]:

@@ -159,7 +159,7 @@ def invoice_out(invoice: InvoiceRecord) -> InvoiceOut:
     """Return an invoice as the API shows it."""
 
     def amount(minor: int) -> MoneyOut:
-        return _money_out(minor, invoice.currency)
+        return money_out(minor, invoice.currency)
 
     return InvoiceOut(
         id=invoice.id,
@@ -202,14 +202,14 @@ def pay_link_out(open_invoice: GatewayInvoice) -> PayLinkOut:
 
 def payment_out(payment: StoredEvent) -> PaymentOut:
     """Return a recorded payment as the API shows it."""
-    fee = None if payment.fee_minor is None else _money_out(payment.fee_minor, payment.currency)
+    fee = None if payment.fee_minor is None else money_out(payment.fee_minor, payment.currency)
     return PaymentOut(
         id=f"{payment.gateway}:{payment.payment_id}",
         gateway=payment.gateway,
         payment_id=payment.payment_id,
         kind=payment.kind,
         invoice=payment.invoice_id,
-        amount=_money_out(payment.amount_minor, payment.currency),
+        amount=money_out(payment.amount_minor, payment.currency),
         fee=fee,
         occurred_at=payment.occurred_at,
         occurred_at_source=payment.occurred_at_source,
@@ -224,13 +224,14 @@ def _gateway_invoice_out(summary: GatewayInvoiceSummary) -> GatewayInvoiceOut:
         gateway=summary.gateway,
         generation=summary.generation,
         state=summary.state,
-        amount=_money_out(summary.amount_minor, summary.currency),
+        amount=money_out(summary.amount_minor, summary.currency),
         issued_at=summary.issued_at,
         expires_at=summary.expires_at,
     )
 
 
-def _money_out(amount_minor: int, currency: str) -> MoneyOut:
+def money_out(amount_minor: int, currency: str) -> MoneyOut:
+    """Return so many minor units as the API shows them."""
     return _money_of(from_minor_units(amount_minor, currency=currency))
 
 

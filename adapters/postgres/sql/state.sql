@@ -30,13 +30,19 @@ SELECT
 FROM asked;
 
 -- name: parked(most)^
--- Count the checks and the closings that wait for a person, up to a limit.
+-- Count the checks, the closings and the notifications that wait for a person, up to a limit.
 SELECT
     (SELECT count(*) FROM (SELECT FROM gateway_invoice WHERE parked_at IS NOT NULL LIMIT :most) AS p) AS checks,
     (
         SELECT count(*)
         FROM (SELECT FROM gateway_invoice WHERE close_parked_at IS NOT NULL AND state = 'closing' LIMIT :most) AS p
-    ) AS closings;
+    ) AS closings,
+    (SELECT count(*) FROM (SELECT FROM notification WHERE state = 'parked' LIMIT :most) AS p) AS notifications;
+
+-- name: notifications(most)^
+-- Count what the application is to be told and has not got, up to a limit; and how long ago the oldest was staged.
+SELECT count(*) AS pending, coalesce(greatest(0, extract(epoch FROM now() - min(staged_at))), 0)::float8 AS oldest_s
+FROM (SELECT staged_at FROM notification WHERE state = 'pending' ORDER BY next_try_at LIMIT :most) AS p;
 
 -- name: owed_qrs(most)^
 -- Count the invoices that are owed a QR since theirs was closed to be renewed, up to a limit, and how long the first is.

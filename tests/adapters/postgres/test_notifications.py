@@ -35,6 +35,9 @@ def staged(pool: Pool, invoice_id: str | None = "order-1") -> list[dict[str, Any
         ).fetchall()
 
 
+NOON_TEXT = "2026-11-22T04:00:00+00:00"
+
+
 def a_question(fingerprint: str = "", *, certain: bool = True) -> Discrepancy:
     return Discrepancy(
         kind=DiscrepancyKind.CHANGED_STATUS,
@@ -68,6 +71,10 @@ def test_a_payment_tells_the_balance_that_it_made(pool: Pool, invoices: Invoices
         "net_minor": 10_000,
         "outstanding_minor": 0,
         "overpaid_minor": 0,
+        "payments": 2,
+        "first_paid_at": NOON_TEXT,
+        "last_paid_at": NOON_TEXT,
+        "moved": [{"gateway": "qpay", "payment_id": "2", "kind": "received", "amount_minor": 6_000}],
     }
 
 

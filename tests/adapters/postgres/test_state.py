@@ -115,7 +115,7 @@ def test_what_is_parked_is_not_due(pool: Pool, invoices: Invoices, requests: Che
 
     assert counts(state) == {"due": 2}
     assert state.oldest_due_s < 60
-    assert state.parked == {"check": 1, "close": 1}
+    assert state.parked == {"check": 1, "close": 1, "notification": 0}
 
 
 def test_each_job_tells_its_lag_and_how_its_last_run_ended(pool: Pool, store: StateStore) -> None:

@@ -1,0 +1,1 @@
+"""The merchant's own application, which is told what happened."""
