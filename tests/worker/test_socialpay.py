@@ -201,8 +201,15 @@ def lose_creates(stack: Stack, kind: str) -> None:
     stack.simulator.world.faults.set([Rule(endpoint=endpoints.CREATE_QR, kind=kind, probability=1)])
 
 
-@pytest.mark.parametrize("kind", ["resetAfter", "reset"])
-@pytest.mark.parametrize("by", ["scheduler", "customer"])
+@pytest.mark.parametrize(
+    ("kind", "by"),
+    [
+        ("resetAfter", "scheduler"),
+        ("reset", "customer"),
+        pytest.param("resetAfter", "customer", marks=pytest.mark.slow),
+        pytest.param("reset", "scheduler", marks=pytest.mark.slow),
+    ],
+)
 def test_create_without_an_answer_is_cancelled_by_its_number(
     stack: Stack, working: Callable[[], int], sql: Sql, kind: str, by: str
 ) -> None:
@@ -290,6 +297,7 @@ def test_part_and_too_much_are_what_was_paid(stack: Stack, amount: int, expected
     ],
     ids=["forgotten", "words alone", "status", "code", "silence"],
 )
+@pytest.mark.slow
 @pytest.mark.usefixtures("working")
 def test_qr_is_replaced_and_the_next_is_paid_however_socialpay_says_it(stack: Stack) -> None:
     stack.put()
@@ -328,6 +336,7 @@ def test_webhook_takes_posts_alone(stack: Stack) -> None:
 SPOILT = ("truncated", "badGateway", "wrongTypes", "nan", "oversized", "unauthorized", "stale", "unknownStatus")
 
 
+@pytest.mark.slow
 def test_answer_that_is_spoilt_makes_no_event_and_the_next_one_makes_it(
     stack: Stack, working: Callable[[], int], sql: Sql
 ) -> None:

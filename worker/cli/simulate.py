@@ -28,14 +28,16 @@ def simulate(
         list[str] | None,
         typer.Option(help="KIND=PROBABILITY or KIND@ENDPOINT=PROBABILITY, several times; * is all kinds together."),
     ] = None,
-    switch: Annotated[list[str] | None, typer.Option(help="NAME=VALUE, several times: how QPay is to behave.")] = None,
+    switch: Annotated[
+        list[str] | None, typer.Option(help="NAME=VALUE, several times: how the gateways are to behave.")
+    ] = None,
     public: Annotated[bool, typer.Option(help="Allow an address that others can reach.")] = False,
     call_anywhere: Annotated[
         bool, typer.Option(help="Send callbacks to other machines too, such as through a tunnel.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Run a QPay on this machine that can be paid: its page and its control API are at the address it prints.
+    """Run a QPay and a SocialPay on this machine that can be paid; page and control API are at the address it prints.
 
     Kinds of faults, endpoints and switches: docs/local-testing.md.
 
