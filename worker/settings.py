@@ -267,6 +267,10 @@ class WebSettings(_Settings):
     qr_lifetime: Annotated[
         timedelta, BeforeValidator(_lifetime), Field(ge=timedelta(minutes=5), le=timedelta(days=365))
     ] = QR_LIFETIME
+    merchant_name: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    pay_page_lifetime: Annotated[
+        timedelta, BeforeValidator(_lifetime), Field(ge=timedelta(0), le=timedelta(days=365))
+    ] = timedelta(days=30)
 
 
 class RefreshSettings(_Settings):

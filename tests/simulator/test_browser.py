@@ -1,35 +1,22 @@
 """A customer pays on the simulator's page in a real browser."""
 
-import os
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from simulator.server import Running
+from tests.browser import DESK, PHONE, chromium, fits, keep
 from tests.simulator.receiver import Receiver
 from tests.simulator.shop import Bearer, Shop
 
 pytestmark = pytest.mark.slow
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-PHONE = {"width": 390, "height": 844}
-DESK = {"width": 1280, "height": 900}
-
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        why = "there is no Chromium: on Debian, apt-get install chromium"
-        if os.environ.get("TOOTSOO_BROWSER") == "required":
-            pytest.fail(f"{why} (TOOTSOO_BROWSER=required)")
-        pytest.skip(why)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
+    with chromium() as started:
+        yield started
 
 
 @pytest.fixture(params=[PHONE, DESK], ids=["phone", "desk"])
@@ -37,17 +24,6 @@ def page(browser: Browser, running: Running, request: pytest.FixtureRequest) -> 
     context = browser.new_context(viewport=request.param, base_url=running.url, locale="mn-MN")
     yield context.new_page()
     context.close()
-
-
-def keep(page: Page, name: str) -> None:
-    """Keep a picture for people, in the folder that TOOTSOO_SCREENSHOTS names."""
-    if folder := os.environ.get("TOOTSOO_SCREENSHOTS"):
-        width = (page.viewport_size or PHONE)["width"]
-        page.screenshot(path=Path(folder) / f"{name}-{width}.png", full_page=True)
-
-
-def fits(page: Page) -> bool:
-    return bool(page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"))
 
 
 def test_a_customer_finds_the_invoice_pays_it_and_gets_it_back(

@@ -165,7 +165,9 @@ def stack(
                     socialpay_secret=SecretStr(SOCIALPAY_SECRET),
                 ),
             ),
-            web=WebSettings(public_url=web_url, webhook_secret=(SecretStr(WEBHOOK_SECRET),)),
+            web=WebSettings(
+                public_url=web_url, webhook_secret=(SecretStr(WEBHOOK_SECRET),), merchant_name="Гэрэл дэлгүүр"
+            ),
         )
         parts = undo.enter_context(
             compose_web(
@@ -175,6 +177,7 @@ def stack(
                 accounts=groups.accounts,
                 web=groups.web,
                 api=api_limits,
+                timezone="Asia/Ulaanbaatar",
                 metrics_settings=MetricsSettings(metrics_token=(SecretStr(METRICS_TOKEN),)),
             )
         )

@@ -98,6 +98,7 @@ def web(
         accounts=accounts,
         web=web_settings,
         api=api,
+        timezone=load(CommonSettings).timezone,
         metrics_settings=metrics_settings,
         notify=notify,
     ) as parts:

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 from adapters.postgres.owed_qrs import OwedQrs
 from domain.refresh import RefreshTerms
@@ -12,6 +13,8 @@ from worker.clock import utc_now
 from worker.compose.core import Core, gateway_invoices_on, open_core
 from worker.issue import Issue
 from worker.metrics.instruments import Metrics
+from worker.pay_pages import PayPages
+from worker.pay_token import PayTokens
 from worker.refresh import Refresh
 from worker.refresh_all import RefreshAll
 from worker.settings import (
@@ -50,6 +53,17 @@ def issue_on(core: Core, *, web: WebSettings, accounts: Accounts) -> Issue:
 def tokens_of(web: WebSettings) -> WebhookTokens:
     """Return what makes and reads the tokens of callbacks."""
     return WebhookTokens([secret.get_secret_value() for secret in web.webhook_secret])
+
+
+def pay_pages_of(web: WebSettings, *, timezone: str) -> PayPages:
+    """Return what makes and reads the addresses of pay pages."""
+    return PayPages(
+        public_url=web.public_url,
+        tokens=PayTokens([secret.get_secret_value() for secret in web.webhook_secret]),
+        lifetime=web.pay_page_lifetime,
+        merchant_name=web.merchant_name,
+        zone=ZoneInfo(timezone),
+    )
 
 
 def refresh_on(

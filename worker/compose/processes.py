@@ -28,7 +28,7 @@ from worker.clock import utc_now
 from worker.close import CloseDue
 from worker.compose.core import check_requests_on, gateway_invoices_on, open_core
 from worker.compose.database import compose_seal, correct_on, open_database, record_on
-from worker.compose.issuing import issue_on, refresh_on, tokens_of
+from worker.compose.issuing import issue_on, pay_pages_of, refresh_on, tokens_of
 from worker.compose.notifying import compose_notify
 from worker.compose.services import open_broker
 from worker.held import Held
@@ -99,6 +99,7 @@ def compose_web(
     accounts: Accounts,
     web: WebSettings,
     api: ApiSettings,
+    timezone: str,
     metrics_settings: MetricsSettings,
     notify: NotifyTarget | None = None,
 ) -> Iterator[WebParts]:
@@ -128,6 +129,8 @@ def compose_web(
             correct=correct_on(core.pool, ledger=core.ledger),
             record=record_on(core.pool, ledger=core.ledger),
             issue=issue_on(core, web=web, accounts=accounts),
+            gateway_invoices=gateway_invoices_on(core.pool),
+            pay_pages=pay_pages_of(web, timezone=timezone),
             gateways=core.gateways,
             pushes=core.pushes,
             tokens=tokens_of(web),

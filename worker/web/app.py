@@ -8,6 +8,7 @@ from worker.web.headers import SecurityHeaders
 from worker.web.limits import BodyLimit
 from worker.web.measure import Measure
 from worker.web.parts import WebParts
+from worker.web.pay.routes import router as pay_page
 
 
 def create_app(parts: WebParts) -> FastAPI:
@@ -26,4 +27,5 @@ def create_app(parts: WebParts) -> FastAPI:
     install_error_handlers(app)
     for module in (invoices, corrections, manual, payments, webhooks, health, metrics):
         app.include_router(module.router)
+    app.include_router(pay_page)
     return app

@@ -72,7 +72,8 @@ async def ask_pay_link(
         raise ApiError(404, "UNKNOWN_GATEWAY", f"the gateways here are: {known}", field="gateway")
 
     def issue() -> PayLinkOut:
-        return pay_link_out(parts.issue(invoice_id, gateway=body.gateway))
+        qr = parts.issue(invoice_id, gateway=body.gateway)
+        return pay_link_out(qr, pay_url=parts.pay_pages.address(invoice_id, qr_expires_at=qr.expires_at))
 
     once = partial(answered_once, parts, key, issue, verb="pay-link", invoice=invoice_id, gateway=body.gateway)
     return await to_thread.run_sync(once, limiter=_PAY_LINK_THREADS)

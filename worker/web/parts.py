@@ -8,6 +8,7 @@ from fastapi import Depends, Request
 from pydantic import SecretStr
 
 from adapters.postgres.check_requests import CheckRequests
+from adapters.postgres.gateway_invoices import GatewayInvoices
 from adapters.postgres.horizon import Horizons
 from adapters.postgres.idempotency_keys import IdempotencyKeys
 from adapters.postgres.invoices import Invoices
@@ -17,6 +18,7 @@ from worker.clock import Clock
 from worker.correct import Correct
 from worker.issue import Issue
 from worker.metrics.instruments import Metrics
+from worker.pay_pages import PayPages
 from worker.record import RecordPayment
 from worker.ring import Ring
 from worker.sight import Sight
@@ -36,6 +38,8 @@ class WebParts:
     callers: Callers
     rates: Rates
     issue: Issue
+    gateway_invoices: GatewayInvoices
+    pay_pages: PayPages
     correct: Correct
     record: RecordPayment
     gateways: Mapping[str, PaymentGateway]

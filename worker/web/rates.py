@@ -16,6 +16,9 @@ _IPV6_NETWORK_BITS = 64
 
 _UNKNOWN = "unknown"
 
+_OF_PAGE = RateLimitItemPerMinute(300)
+"""Ten phones and browsers that show the same page."""
+
 
 class Rates:
     """Counts in this process alone: with two web processes each lets so much through. Waits for nothing.
@@ -45,6 +48,15 @@ class Rates:
 
         """
         self._count(self._of_key, "key", key_id)
+
+    def count_customer(self, invoice_id: str) -> None:
+        """Count a look at an invoice's pay page; each page that is open looks every two seconds.
+
+        Raises:
+            ApiError: 429, it is looked at too often.
+
+        """
+        self._count(_OF_PAGE, "page", invoice_id)
 
     def _count(self, limit: RateLimitItemPerMinute, *of: str) -> None:
         if self._counter.hit(limit, *of):

@@ -126,7 +126,7 @@ class PayLinkOut(Shape):
     gateway_invoice_id: UUID
     qr_text: Annotated[str, Field(description="What the QR says.")]
     qr_image: Annotated[str, Field(description="Base64 of a PNG, without `data:`.")]
-    pay_url: str | None
+    pay_url: Annotated[str, Field(description="The customer's page, to be sent or opened as it is.")]
     links: list[LinkOut]
     expires_at: Time
     amount: MoneyOut
@@ -182,7 +182,7 @@ def invoice_out(invoice: InvoiceRecord) -> InvoiceOut:
     )
 
 
-def pay_link_out(open_invoice: GatewayInvoice) -> PayLinkOut:
+def pay_link_out(open_invoice: GatewayInvoice, *, pay_url: str) -> PayLinkOut:
     """Return an open QR as the API shows it; the image is made here when the gateway sent none."""
     qr_text = open_invoice.qr_text or ""
     return PayLinkOut(
@@ -190,7 +190,7 @@ def pay_link_out(open_invoice: GatewayInvoice) -> PayLinkOut:
         gateway_invoice_id=open_invoice.id,
         qr_text=qr_text,
         qr_image=open_invoice.qr_image or png_of(qr_text),
-        pay_url=open_invoice.short_url,
+        pay_url=pay_url,
         links=[
             LinkOut(name=link.name, description=link.description, logo=link.logo, link=link.link)
             for link in open_invoice.links

@@ -1,0 +1,1 @@
+"""The pay page: what a customer sees of an invoice, and pays it by."""
