@@ -38,6 +38,8 @@ class Switches:
     """An invoice whose payment went back cannot be paid again. Nobody has seen which it is."""
     check_rows_are_older: bool = False
     """payment/check answers in its older shape: numbers for amounts, and a payment_date."""
+    check_newest_first: bool = False
+    """payment/check begins with the newest row, so that a new one moves all others; the order is not documented."""
     list_object_id: Literal["invoice_id", "invoice_code", "absent"] = "invoice_id"
     """What a row of payment/list has as its object_id. It should be the invoice's id; nobody has seen one."""
     list_without_qr_code: bool = False

@@ -22,13 +22,15 @@ log = structlog.get_logger()
 
 @router.post("/payment/check")
 async def check_payment(request: Request, merchant: LoggedIn) -> JSONResponse:
-    """List the payments of an invoice as they are told, page by page, oldest first."""
+    """List the payments of an invoice as they are told, page by page; in which order is a switch."""
     world = world_of(request)
     asked = await body_of(request, CheckPayment)
     if asked.object_type != "INVOICE":
         raise QPayError.refused(400, "INVALID_OBJECT_TYPE")
     invoice = own_invoice(world, merchant, asked.object_id)
     payments = rearranged(request, world.book.told_of(invoice, now=world.clock()))
+    if world.switches.check_newest_first:
+        payments.reverse()
     start = (asked.offset.page_number - 1) * asked.offset.page_limit
     body = answers.check_body(
         payments[start : start + asked.offset.page_limit],

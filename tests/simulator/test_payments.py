@@ -74,6 +74,9 @@ def test_pages_hold_every_row_once_and_count_tells_all(shop: Shop, bearer: Beare
     assert [len(page["rows"]) for page in pages] == [100, 100, 5, 0]
     assert {(page["count"], page["paid_amount"]) for page in pages} == {(205, 205)}
     assert [row["payment_id"] for page in pages for row in page["rows"]] == paid
+    shop.switch(checkNewestFirst=True)
+    newest = rows(bearer, invoice_id)
+    assert [row["payment_id"] for row in newest] == paid[::-1][:100]
 
 
 def test_without_an_offset_the_first_hundred_come(shop: Shop, bearer: Bearer) -> None:

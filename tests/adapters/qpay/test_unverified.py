@@ -132,6 +132,20 @@ def test_invoice_without_an_image_is_an_invoice(
     assert (at_simulator.issue(rent).qr_image is None) is qr_image_is_empty
 
 
+@pytest.mark.parametrize("check_newest_first", [False, True])
+def test_rows_are_all_read_in_either_order(
+    simulator: Running, at_simulator: QPayGateway, rent: InvoiceToIssue, *, check_newest_first: bool
+) -> None:
+    switch(simulator, check_newest_first=check_newest_first)
+    issued = at_simulator.issue(rent)
+    payments = {paid(simulator, issued.external_id, amount=100) for _ in range(101)}
+
+    told = at_simulator.check(ref(issued.external_id)).rows
+
+    assert {row.payment_id for row in told} == payments
+    assert len(told) == 101
+
+
 @pytest.mark.parametrize("check_rows_are_older", [False, True])
 def test_amounts_are_gross_in_either_shape(
     simulator: Running, at_simulator: QPayGateway, rent: InvoiceToIssue, *, check_rows_are_older: bool
