@@ -34,6 +34,12 @@ class Process:
         """Tell whether its log holds this."""
         return text in self.log.read_text(encoding="utf-8", errors="replace")
 
+    def peak_mb(self) -> float:
+        """Tell how much memory it has ever held at once, in MB of 1,000,000 bytes."""
+        status = Path(f"/proc/{self.child.pid}/status").read_text(encoding="ascii", errors="replace")
+        (kilobytes,) = (line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:"))
+        return int(kilobytes) * 1_024 / 1_000_000
+
     def has_ended(self) -> bool:
         return self.child.poll() is not None
 
@@ -56,23 +62,24 @@ class Process:
 class Fleet:
     """Starts processes that know these settings and no others, and that die with this process. From the main thread."""
 
-    def __init__(self, folder: Path, *, env: Mapping[str, str], logs: Path) -> None:
+    def __init__(
+        self, folder: Path, *, env: Mapping[str, str], logs: Path, python: Sequence[str] = ("-P", "-m", "worker.cli")
+    ) -> None:
         inherited = {name: value for name, value in os.environ.items() if name not in names_of_settings()}
         self._env = {**inherited, **env}
         self._folder = folder
         self._logs = logs
+        self._python = python
         self._started: list[Process] = []
         self._number = 0
 
-    def start(
-        self, name: str, *arguments: str, python: Sequence[str] = ("-P", "-m", "worker.cli"), **env: str
-    ) -> Process:
+    def start(self, name: str, *arguments: str, python: Sequence[str] | None = None, **env: str) -> Process:
         """Start `tootsoo name arguments`, and return at once. `python` says otherwise which program that is."""
         self._number += 1
         log = self._logs / f"{self._number:03}-{name}.log"
         with log.open("wb") as output:
             child = subprocess.Popen(
-                [sys.executable, *python, name, *arguments],
+                [sys.executable, *(python or self._python), name, *arguments],
                 env={**self._env, **env},
                 cwd=self._folder,
                 stdin=subprocess.DEVNULL,

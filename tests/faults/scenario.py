@@ -22,6 +22,8 @@ class Scenario:
     """Belongs to the selection that `make test-slow` runs."""
     env: Mapping[str, str] = field(default_factory=dict)
     """Settings that differ from the defaults."""
+    haste: str | None = None
+    """By how much the waits of our processes are shorter, in the words of `hasty.py`: then a second stands for more."""
     own_clock: bool = False
     """Plays with a clock that can be set."""
     older_worker: bool = False

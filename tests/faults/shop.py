@@ -3,7 +3,7 @@
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -157,7 +157,30 @@ class Shop:
             self.api.request(rng.choice(("GET", "POST")), self._callback_path(sale), params=false)
 
     def _callback_path(self, sale: Sale) -> str:
-        return f"/v2/qpay/webhook/{self._tokens.make(sale.qr)}"
+        return f"/v2/qpay/webhook/{self.token_of(sale)}"
+
+    def token_of(self, sale: Sale) -> str:
+        """Tell the secret in the address of a sale's callbacks."""
+        return self._tokens.make(sale.qr)
+
+    # --- What is wrong with the gateway ---
+
+    def break_gateway(self, *rules: Mapping[str, object], seed: int | None = None) -> None:
+        """Let its calls go wrong by these rules, as the simulator takes them, instead of those before."""
+        self.gateway.put("/simulator/faults", json={"rules": rules, "seed": seed}).raise_for_status()
+
+    def mend_gateway(self) -> None:
+        self.break_gateway()
+
+    def went_wrong(self) -> int:
+        """Count the calls that a fault has met since the gateway was broken."""
+        injected: dict[str, dict[str, int]] = self._tell("faults")["injected"]
+        return sum(sum(of_endpoint.values()) for of_endpoint in injected.values())
+
+    def gateway_calls(self) -> int:
+        """Count the calls that the gateway has had, of all kinds."""
+        endpoints: dict[str, int] = self.calls()["endpoints"]
+        return sum(endpoints.values())
 
     # --- What really happened ---
 

@@ -13,16 +13,18 @@ from uuid import UUID
 import httpx
 import psycopg
 import redis
-from psycopg import sql
 
 from adapters.embedded.servers import EmbeddedServers
+from adapters.postgres.check_requests import CheckRequests
+from adapters.postgres.connection import open_pool
 from adapters.redis.doorbell import Doorbell, open_broker
+from domain.payment_event import Source
 from tests.faults import oracle
 from tests.faults.clock import Clock
 from tests.faults.fleet import FaultError, Fleet, Process, await_start, wait_for
 from tests.faults.network import Network
 from tests.faults.servers import kill_server, own_servers, start_again
-from tests.faults.shop import Shop
+from tests.faults.shop import Sale, Shop
 from worker.clock import utc_now
 from worker.compose.database import open_keys
 from worker.kill_points import KillPoint
@@ -126,6 +128,13 @@ class Stage:
         with redis.Redis.from_url(self.servers.redis_url) as client:
             client.execute_command(*command)
 
+    def ask_for_check(self, sale: Sale) -> None:
+        """Ask for a check as a sweep does that has seen a payment which is not recorded."""
+        with open_pool(self.eyes_url, size=1) as pool:
+            requests = CheckRequests(pool, spacing_s=2.0, retry_base_s=2.0, retry_max_s=600.0)
+            requests.request(sale.qr, source=Source.SWEEP)
+        self.ring(sale.qr)
+
     def ring(self, qr: UUID) -> None:
         """Wake a worker for a QR."""
         broker = open_broker(self.servers.redis_url, timeout_s=5)
@@ -179,14 +188,16 @@ def new_stage(
     seed: str,
     logs: Path,
     env: Mapping[str, str],
+    haste: str | None = None,
     older: Sequence[str] | None = None,
     home: Path | None = None,
     clock: Clock | None = None,
 ) -> Iterator[Stage]:
     """Put everything up but the workers, and take it down at the end. Call it from the main thread.
 
-    `env` is what differs from the defaults, `home` where the servers keep their data, if that matters. `older` is how
-    an older version is called: its worker is there before the database is migrated to this one.
+    `env` is what differs from the defaults, `haste` by how much the waits of our processes are shorter (`hasty.py`),
+    `home` where the servers keep their data, if that matters. `older` is how an older version is called: its worker is
+    there before the database is migrated to this one.
     """
     logs.mkdir(parents=True, exist_ok=True)
     with ExitStack() as undo:
@@ -213,7 +224,10 @@ def new_stage(
         }
         folder = logs / "empty"  # where no .env and no run file is
         folder.mkdir(exist_ok=True)
-        fleet = Fleet(folder, env=settings, logs=logs)
+        if haste is None:
+            fleet = Fleet(folder, env=settings, logs=logs)
+        else:
+            fleet = Fleet(folder, env=settings | {"HASTE": haste}, logs=logs, python=("-P", "-m", "tests.faults.hasty"))
         undo.callback(fleet.stop)
         workers = [] if older is None else [_older_worker(fleet, older)]
         migrated = fleet.run("migrate")
@@ -281,18 +295,3 @@ def _through(network: Network, url: str) -> str:
     parts = urlsplit(url)
     user = f"{parts.username}@" if parts.username else ""
     return parts._replace(netloc=f"{user}127.0.0.1:{network.port}").geturl()
-
-
-def set_for_database(stage: Stage, setting: str, value: str) -> None:
-    """Change a setting for all new sessions of the database, and end those of our processes."""
-    name = urlsplit(stage.eyes_url).path.removeprefix("/")
-    with stage.eyes() as eyes:
-        eyes.execute(
-            sql.SQL("ALTER DATABASE {} SET {} = {}").format(
-                sql.Identifier(name), sql.Identifier(setting), sql.Literal(value)
-            )
-        )
-        eyes.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )

@@ -13,7 +13,7 @@ from tests.faults import oracle
 from tests.faults.clock import own_clock
 from tests.faults.fleet import FaultError
 from tests.faults.older import older_version
-from tests.faults.oracle import Breach, Evidence
+from tests.faults.oracle import Breach, Budget, Evidence
 from tests.faults.scenario import ImpossibleHereError, Scenario
 from tests.faults.small_disk import small_disk
 from tests.faults.stage import STUCK_FOR_S, Stage, new_stage
@@ -56,6 +56,7 @@ def try_once(scenario: Scenario, *, seed: int, logs: Path) -> Outcome:
                 seed=f"{seed}:{scenario.number}",
                 logs=logs,
                 env=scenario.env,
+                haste=scenario.haste,
                 older=older_version(logs / "older") if scenario.older_worker else None,
                 home=home,
                 clock=clock,
@@ -89,6 +90,12 @@ def try_once(scenario: Scenario, *, seed: int, logs: Path) -> Outcome:
 
 
 def _judge(stage: Stage, scenario: Scenario) -> list[Breach]:
+    at_work = judge_at_work(stage, within_s=scenario.within_s, budget=scenario.budget, may_ask=scenario.may_ask)
+    return [*at_work, *judge_at_rest(stage)]
+
+
+def judge_at_work(stage: Stage, *, within_s: float, budget: Budget, may_ask: bool = False) -> list[Breach]:
+    """Judge all but I4 and the seals, and disturb nobody."""
     facts, calls, taken_at = stage.shop.facts(), stage.shop.calls(), stage.shop.when_taken()
     by_qr = {str(sale.qr): sale for sale in stage.shop.sales}
     found = _read_at_rest(stage)
@@ -102,15 +109,20 @@ def _judge(stage: Stage, scenario: Scenario) -> list[Breach]:
         calls=calls,
         taken_at=taken_at,
         healed_at=stage.healed_at,
-        within_s=scenario.within_s,
-        budget=scenario.budget,
+        within_s=within_s,
+        budget=budget,
         witnessed=stage.witnessed,
         announced=frozenset(announced | stage.expected),
-        may_ask=scenario.may_ask,
+        may_ask=may_ask,
     )
     slowest = oracle.slowest(found, evidence)
-    stage.notes.append(f"slowest {slowest:.1f} s of {scenario.within_s:.0f}")
-    return [*oracle.judge(found, evidence), *_shown("I4", _rebuilt(stage)), *_shown("I3", _sealed(stage))]
+    stage.notes.append(f"slowest {slowest:.1f} s of {within_s:.0f}")
+    return oracle.judge(found, evidence)
+
+
+def judge_at_rest(stage: Stage) -> list[Breach]:
+    """Judge I4 and the seals, with nobody else at work: the scheduler and the workers are killed."""
+    return [*_shown("I4", _rebuilt(stage)), *_shown("I3", _sealed(stage))]
 
 
 def _read_at_rest(stage: Stage) -> oracle.Read:

@@ -1,7 +1,18 @@
 """The scenarios, by the numbers that the design gives them."""
 
 from tests.faults.scenario import Scenario
-from tests.faults.scenarios import callbacks, database, doorbell, network, refresh, schedule, workers
+from tests.faults.scenarios import (
+    callbacks,
+    credentials,
+    database,
+    doorbell,
+    forgers,
+    gateway,
+    network,
+    refresh,
+    schedule,
+    workers,
+)
 
 SCENARIOS: dict[int, Scenario] = {
     scenario.number: scenario
@@ -12,6 +23,9 @@ SCENARIOS: dict[int, Scenario] = {
             *database.SCENARIOS,
             *network.SCENARIOS,
             *callbacks.SCENARIOS,
+            *forgers.SCENARIOS,
+            *gateway.SCENARIOS,
+            *credentials.SCENARIOS,
             *refresh.SCENARIOS,
             *schedule.SCENARIOS,
         ),

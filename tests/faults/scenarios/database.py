@@ -5,9 +5,11 @@ import signal
 import threading
 import time
 from importlib.util import find_spec
+from urllib.parse import urlsplit
 
 import httpx
 import psycopg
+from psycopg import sql
 
 from tests.faults.fleet import FaultError, wait_for
 from tests.faults.network import Moment
@@ -16,7 +18,7 @@ from tests.faults.scenario import Scenario
 from tests.faults.scenarios.workers import APPEND
 from tests.faults.shop import Crowd, Sale
 from tests.faults.small_disk import fill
-from tests.faults.stage import Stage, set_for_database
+from tests.faults.stage import Stage
 
 DAWDLE_S = 9
 """Shorter than the limit of a statement: what is killed is still at work."""
@@ -105,10 +107,10 @@ def gone_or_read_only(stage: Stage) -> None:
     stage.await_ready()
     _take(stage, sales[4:6])
 
-    set_for_database(stage, "default_transaction_read_only", "on")
+    _set_for_database(stage, "default_transaction_read_only", "on")
     stage.await_unready()
     _refuse_callbacks(stage, sales[6:10])
-    set_for_database(stage, "default_transaction_read_only", "off")
+    _set_for_database(stage, "default_transaction_read_only", "off")
     stage.healed()
     stage.await_ready()
     _take(stage, sales[10:])
@@ -175,6 +177,21 @@ def disk_full(stage: Stage) -> None:
         stage.start_postgres()
     stage.await_ready()
     stage.healed()
+
+
+def _set_for_database(stage: Stage, setting: str, value: str) -> None:
+    """Change a setting for all new sessions of the database, and end those of our processes."""
+    name = urlsplit(stage.eyes_url).path.removeprefix("/")
+    with stage.eyes() as eyes:
+        eyes.execute(
+            sql.SQL("ALTER DATABASE {} SET {} = {}").format(
+                sql.Identifier(name), sql.Identifier(setting), sql.Literal(value)
+            )
+        )
+        eyes.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
 
 
 SCENARIOS = (
