@@ -1,0 +1,195 @@
+"""A fifth of all calls to QPay goes wrong, in each way alone and in all at once: every payment settles exactly once."""
+
+import os
+import random
+import secrets
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from simulator.faults import Fault
+from tests.faults import oracle
+from tests.faults.fleet import FaultError, wait_for
+from tests.faults.oracle import Breach, Budget
+from tests.faults.shop import Sale
+from tests.faults.stage import Stage, new_stage
+from tests.faults.trial import judge_at_rest, judge_at_work
+
+pytestmark = pytest.mark.slow
+
+SHARE = 0.2
+"""Of all calls that a fault can meet."""
+EACH, TOGETHER = 100, 500
+"""Payments for each fault alone, and for all of them at once."""
+PARTS = 105
+"""More, on one QR, where rows are what goes wrong: a page does not hold them."""
+CUSTOMERS = 16
+"""So many are served at once."""
+
+HASTE = (
+    "10 check_timeout_s=2 issue_timeout_s=2 cancel_timeout_s=2 refund_timeout_s=2 look_timeout_s=2 login_timeout_s=0.5"
+    " login_spacing_s=0.5 ISSUE_DEADLINE_S=3.5 LEASE_S=4 RING_AGAIN_S=2"
+)
+"""Calls keep a quarter of their time, so that a busy machine does not look like a fault. Logins are 0.5 s apart instead
+of 30: each fault of a token costs one, and of two hundred calls forty have one."""
+SETTINGS = {"RETRY_BASE_S": "0.2", "RETRY_MAX_S": "2", "CHECK_SPACING_S": "0.2"}
+
+PATIENCE_S = 90.0
+"""How long a customer asks again for a QR."""
+SWEPT_AFTER_S = 6.0
+"""What neither a callback nor a look after it has brought is found by a sweep, which sees it in QPay's list."""
+SETTLED_WITHIN_S = 90.0
+
+BUDGET = Budget(checks_per_qr=60, logins=100_000)
+OF_ROWS = {Fault.DUPLICATED_ROWS, Fault.MOVING_ROWS, Fault.STALE}
+
+CAUSE_TO_ASK = {
+    Fault.UNAUTHORIZED: {"credentials_used_elsewhere"},
+    Fault.LOGGED_OUT: {"credentials_used_elsewhere"},
+    Fault.STALE: {"missing_at_gateway"},
+    Fault.MOVING_ROWS: {"missing_at_gateway"},
+    Fault.WRONG_TYPES: {"unreadable_row"},
+}
+"""What a person may be asked: two stale reads in a row are a question, and so is the same strange row without an id."""
+
+
+def test_each_fault_alone_at_a_fifth_of_calls_settles_every_payment_once(tmp_path: Path) -> None:
+    with _stage(tmp_path) as stage:
+        broken = {
+            fault.value: _endure(
+                stage,
+                name=fault.value.lower(),
+                rule={"kind": fault, "probability": SHARE},
+                payments=EACH,
+                parts=PARTS if fault in OF_ROWS else 0,
+                may_ask=CAUSE_TO_ASK.get(fault, set()),
+            )
+            for fault in Fault
+        }
+        broken["at rest"] = judge_at_rest(stage)
+
+    assert {name: breaches for name, breaches in broken.items() if breaches} == {}
+
+
+def test_all_faults_together_at_a_fifth_of_calls_settle_every_payment_once(tmp_path: Path) -> None:
+    with _stage(tmp_path) as stage:
+        broken = _endure(
+            stage,
+            name="together",
+            rule={"probability": SHARE},
+            payments=TOGETHER,
+            parts=PARTS,
+            may_ask=set.union(*CAUSE_TO_ASK.values()),
+        )
+        broken += judge_at_rest(stage)
+
+    assert broken == []
+
+
+@contextmanager
+def _stage(folder: Path) -> Iterator[Stage]:
+    seed = os.environ.get("SEED") or str(secrets.randbelow(10**6))
+    print(f"SEED={seed}")  # noqa: T201 - by it the run can be had again
+    with new_stage(seed=seed, logs=folder, env=SETTINGS, haste=HASTE) as stage:
+        stage.start_workers(2)
+        stage.shop.gateway.patch("/simulator/switches", json={"qrImageIsEmpty": True}).raise_for_status()
+        yield stage
+
+
+def _endure(
+    stage: Stage, *, name: str, rule: dict[str, object], payments: int, parts: int, may_ask: set[str]
+) -> list[Breach]:
+    """Have customers pay while calls go wrong, until all is settled, and judge when nothing goes wrong any more."""
+    begun = time.monotonic()
+    rng = random.Random(f"{stage.seed}:{name}")
+    stage.shop.break_gateway(rule, seed=rng.randrange(2**31))
+    try:
+        sales = _sell(stage, name=name, rng=rng, payments=payments, parts=parts)
+        swept = _await_settled(stage, sales)
+    except FaultError as error:
+        return [Breach(invariant="settled", what=str(error))]
+    went_wrong = stage.shop.went_wrong()
+    stage.shop.mend_gateway()
+    stage.healed()
+    quiet_s = stage.await_quiet()
+    print(  # noqa: T201 - what a failure is judged by
+        f"{name}: {sum(len(sale.payments) for sale in sales)} payments, {swept} swept, {went_wrong} faults,"
+        f" {time.monotonic() - begun:.1f} s, of which quiet {quiet_s:.1f}"
+    )
+    breaches = judge_at_work(stage, within_s=SETTLED_WITHIN_S, budget=BUDGET, may_ask=True)
+    if not went_wrong:
+        breaches.append(Breach(invariant="harness", what="nothing went wrong"))
+    return breaches + [
+        Breach(invariant="I1", what=f"a question without cause: {kind}: {detail}")
+        for kind, detail in _new_questions(stage)
+        if kind not in may_ask
+    ]
+
+
+def _sell(stage: Stage, *, name: str, rng: random.Random, payments: int, parts: int) -> list[Sale]:
+    """Sell to many at once; one more pays in so many `parts`, of which one in ten is announced."""
+    orders = [(f"{name}-{number}", rng.randint(200, 5_000_000)) for number in range(payments)]
+    with ThreadPoolExecutor(CUSTOMERS) as pool:
+        in_parts = [pool.submit(_buy_in_parts, stage, f"{name}-parts", parts)] if parts else []
+        whole = [pool.submit(_buy, stage, *order) for order in orders]
+        return [sold.result() for sold in (*whole, *in_parts)]
+
+
+def _buy(stage: Stage, invoice: str, amount: int) -> Sale:
+    sale = _open(stage, invoice, amount)
+    stage.shop.pay(sale)
+    return sale
+
+
+def _buy_in_parts(stage: Stage, invoice: str, parts: int) -> Sale:
+    sale = _open(stage, invoice, parts * 100)
+    for part in range(parts):
+        stage.shop.pay(sale, 100, callback="send" if part % 10 == 0 or part == parts - 1 else "drop")
+    return sale
+
+
+def _open(stage: Stage, invoice: str, amount: int) -> Sale:
+    """Ask for a QR until there is one, also when QPay has refused our token twice."""
+    until = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return stage.shop.open(invoice, amount, patience_s=PATIENCE_S)
+        except httpx.HTTPStatusError as error:
+            if error.response.status_code != httpx.codes.BAD_GATEWAY or time.monotonic() > until:
+                raise FaultError(f"no QR for {invoice}: {error.response.text[:300]}") from error
+
+
+def _await_settled(stage: Stage, sales: list[Sale]) -> int:
+    """Wait until every payment is recorded while calls still go wrong; return how many a sweep had to find."""
+    wanted = {payment: sale for sale in sales for payment in sale.payments}
+    swept: set[str] = set()
+    look_at = time.monotonic() + SWEPT_AFTER_S
+
+    def settled() -> bool:
+        nonlocal look_at
+        missing = wanted.keys() - stage.recorded()
+        if missing and time.monotonic() > look_at:
+            look_at = time.monotonic() + SWEPT_AFTER_S
+            swept.update(missing)
+            for qr in {wanted[payment].qr: wanted[payment] for payment in missing}.values():
+                stage.ask_for_check(qr)
+        return not missing
+
+    wait_for("all payments are recorded", settled, within_s=SETTLED_WITHIN_S, look_every_s=0.1)
+    return len(swept)
+
+
+def _new_questions(stage: Stage) -> list[tuple[str, str]]:
+    """Return what is asked, and answer it, so that the next fault is not blamed for it."""
+    with stage.eyes() as eyes:
+        asked = oracle.read(eyes).questions
+        eyes.execute(
+            "UPDATE discrepancy SET state = 'resolved', resolution = 'seen', resolved_by = 'test', resolved_at = now()"
+            " WHERE state = 'open'"
+        )
+    return [(one["kind"], one["detail"]) for one in asked]
