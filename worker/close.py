@@ -22,7 +22,7 @@ from domain.pay_link import AfterPaid, GatewayInvoiceState, plan_after_paid
 from domain.payment_event import Source
 from domain.refresh import has_run_out
 from worker.clock import Clock
-from worker.look import look_now
+from worker.look import LOOK_S, PATIENT_LOOK_S, look_now
 from worker.settle import Settle
 
 log = structlog.get_logger()
@@ -136,7 +136,13 @@ class CloseQr:
 
     def _settle_now(self, gateway_invoice_id: UUID, *, source: Source) -> None:
         """Have a check answered that begins from now on, by us or by a worker; if that cannot be done, say so."""
-        if not look_now(gateway_invoice_id, check_requests=self._check_requests, settle=self._settle, source=source):
+        if not look_now(
+            gateway_invoice_id,
+            check_requests=self._check_requests,
+            settle=self._settle,
+            source=source,
+            within_s=PATIENT_LOOK_S if source is Source.REFRESH else LOOK_S,
+        ):
             raise GatewayOutcomeUnknownError("a payment on the QR is being looked up: ask again")
 
 

@@ -17,6 +17,7 @@ import pytest
 from adapters.postgres.owed_qrs import OwedQrs
 from adapters.postgres.schedule import ScheduleRuns
 from domain.gateway import CancelOutcome, Capabilities, GatewayInvoiceRef, GatewayOutcomeUnknownError, PaymentGateway
+from domain.payment_event import Source
 from domain.refresh import End, ExpiringQr
 from simulator.world import Switches
 from tests.waiting import wait_until
@@ -275,6 +276,19 @@ def test_what_a_killed_run_left_is_done_by_the_next(
     assert [state for state in states(stack).values() if state == "open"] == ["open"]
     assert len(payable(stack)) == 1
     assert sql("SELECT count(*) FROM owed_qr") == [(0,)]
+
+
+def test_check_that_a_killed_run_had_begun_is_waited_for_and_made_again(
+    stack: Stack, refresh_all: RefreshAll, sql: Callable[..., list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.close.LOOK_S", 0.0)
+    qr = expiring(stack, sql)
+    _begin(stack, refresh_all)
+    stack.parts.check_requests.request(qr, source=Source.REFRESH)
+    assert stack.parts.check_requests.claim(qr, lease_token=uuid4())
+    sql("UPDATE gateway_invoice SET lease_until = now() + interval '1 second', next_check_at = now()")
+
+    assert run(refresh_all)[0].counts == {Outcome.REFRESHED: 1}
 
 
 def test_create_whose_answer_was_lost_is_replaced_after_its_deadline(
