@@ -33,6 +33,8 @@ class DiscrepancyKind(StrEnum):
     """Two QRs, or two gateways, were paid for the same due."""
     REFUND_UNKNOWN = "refund_unknown"
     """A gateway was asked to give a payment back, and nobody knows whether it did."""
+    CHANGED_DAY = "changed_day"
+    """A day that had been compared and was clean is another one now: the gateway lists it otherwise, or it differs."""
     CREDENTIALS_USED_ELSEWHERE = "credentials_used_elsewhere"
     """The gateway refuses our sessions before their end: somebody else seems to log in with our credentials."""
 

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import assert_never
+from decimal import Decimal
+from typing import Protocol, assert_never
 
 from moneyed import Money
 
@@ -67,7 +68,7 @@ def _one_of_each(rows: Sequence[PaymentRow | UnreadableRow]) -> list[PaymentRow 
             of_payment.setdefault(row.payment_id, []).append(row)
     best = []
     for _, told in sorted(of_payment.items()):
-        first, *others = sorted(told, key=_order)
+        first, *others = sorted(told, key=furthest_along)
         paid = next((row for row in others if row.status is RowStatus.PAID and row.amount.amount > 0), None)
         best.append(paid if paid and first.status is RowStatus.REFUNDED and paid.amount != first.amount else first)
     return [*unreadable, *best]
@@ -83,8 +84,8 @@ _RANK = [
 ]
 
 
-def _order(row: PaymentRow) -> tuple[int, bool, object, str]:
-    """Sort rows of one payment: by status, then real amounts before none, then the smaller, then the currency."""
+def furthest_along(row: "_Row") -> tuple[int, bool, Decimal, str]:
+    """Order rows of one payment: by status, then real amounts before none, then the smaller, then the currency."""
     return (_RANK.index(row.status), row.amount.amount <= 0, row.amount.amount, row.amount.currency.code)
 
 
@@ -141,6 +142,16 @@ def _missing(answer: CheckAnswer, *, checked: CheckedInvoice, recorded: Recorded
             for payment in missing
         )
     )
+
+
+class _Row(Protocol):
+    """What is told of a payment, in whatever answer."""
+
+    @property
+    def status(self) -> RowStatus: ...
+
+    @property
+    def amount(self) -> Money: ...
 
 
 class _Reader:

@@ -22,6 +22,7 @@ _LOADED = [
         "notifications",
         "parked",
         "processes",
+        "reconcile",
         "record_payment",
         "refresh",
         "refund_at_gateway",

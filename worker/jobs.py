@@ -12,9 +12,13 @@ from domain.schedule import EVERY_TRIES, NIGHTLY_TRIES, Every, Job, Nightly
 SEAL = "seal"
 HOUSEKEEPING = "housekeeping"
 REFRESH = "refresh"
+RECONCILE = "reconcile"
 
 HOUSEKEEPING_AT = time(3, 0)
 """Nobody pays at three in the morning, by TIMEZONE."""
+
+RECONCILE_AT = time(4, 0)
+"""When yesterday is over in any time zone that a gateway may count its days by, and before people come to work."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +37,7 @@ def timetable(*, timezone: str, refresh_at: time, seal_every_s: float | None) ->
     jobs = [
         Job(name=REFRESH, cadence=Nightly(at=refresh_at, zone=zone)),
         Job(name=HOUSEKEEPING, cadence=Nightly(at=HOUSEKEEPING_AT, zone=zone)),
+        Job(name=RECONCILE, cadence=Nightly(at=RECONCILE_AT, zone=zone)),
     ]
     if seal_every_s is not None:
         jobs.append(Job(name=SEAL, cadence=Every(every_s=seal_every_s)))
@@ -45,12 +50,14 @@ def works(
     remove_history: Callable[[], Removed],
     remove_notifications: Callable[[], int],
     refresh: Callable[[], str],
+    look_back: Callable[[str], str],
     seal: Callable[[], int] | None,
 ) -> Mapping[str, Work]:
     """Return what a worker does for each job; without `seal` it says that it cannot."""
     return {
         REFRESH: Work(do=lambda _: refresh(), tries=NIGHTLY_TRIES),
         HOUSEKEEPING: Work(do=lambda _: _keep_house(runs, remove_history, remove_notifications), tries=NIGHTLY_TRIES),
+        RECONCILE: Work(do=look_back, tries=NIGHTLY_TRIES),
         SEAL: Work(do=lambda _: _seal(seal), tries=EVERY_TRIES),
     }
 
@@ -59,7 +66,7 @@ def _keep_house(
     runs: ScheduleRuns, remove_history: Callable[[], Removed], remove_notifications: Callable[[], int]
 ) -> str:
     removed, notifications = remove_history(), remove_notifications()
-    old_runs = runs.forget(nightly=[HOUSEKEEPING, REFRESH])
+    old_runs = runs.forget(nightly=[HOUSEKEEPING, REFRESH, RECONCILE])
     history = f"{removed.checks} old checks, {removed.callbacks} QRs' callbacks"
     return f"removed {history}, {notifications} notifications, {old_runs} runs"
 

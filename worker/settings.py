@@ -316,6 +316,12 @@ class NotifySettings(_Settings):
     notify_threads: Annotated[int, Field(ge=1, le=50)] = 4
 
 
+class LookBackSettings(_Settings):
+    """How far each night looks back at what gateways list."""
+
+    lookback_days: Annotated[int, Field(ge=1, le=90)] = 35
+
+
 class MetricsSettings(_Settings):
     """Who may read the metrics."""
 

@@ -30,6 +30,7 @@ from worker.settings import (
     CheckSettings,
     DatabaseSettings,
     HistorySettings,
+    LookBackSettings,
     MetricsSettings,
     QPaySettings,
     RedisSettings,
@@ -206,6 +207,8 @@ def working(stack: Stack) -> Iterator[Callable[[], int]]:
             refresh=RefreshSettings(),
             seals=SealSettings(),
             history=HistorySettings(),
+            look_back=LookBackSettings(),
+            timezone="Asia/Ulaanbaatar",
         ) as (broker, _),
         compose_scheduler(database=groups.database, redis=groups.redis, checks=groups.checks, jobs=()) as ticks,
     ):

@@ -39,6 +39,7 @@ COMMANDS = [
     "notifications resend",
     "verify",
     "explain",
+    "reconcile",
 ]
 NEEDS_DATABASE = [
     "migrate",

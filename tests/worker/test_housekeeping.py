@@ -32,7 +32,12 @@ def test_the_job_removes_history_that_is_older_than_the_setting(pool: Pool) -> N
         )
     remove_history = partial(housekeep, History(pool), days=10)
     jobs = works(
-        runs=runs, remove_history=remove_history, remove_notifications=lambda: 0, refresh=lambda: "", seal=None
+        runs=runs,
+        remove_history=remove_history,
+        remove_notifications=lambda: 0,
+        refresh=lambda: "",
+        look_back=str,
+        seal=None,
     )
     runs.enter(HOUSEKEEPING, "2026-11-22", now=runs.now())
 

@@ -18,7 +18,7 @@ from tests.worker.conftest import METRICS_TOKEN, Stack
 from tests.worker.scrape import Scrape, scrape
 from worker.compose.processes import compose_worker
 from worker.metrics.instruments import Metrics
-from worker.settings import HistorySettings, RefreshSettings, SealSettings
+from worker.settings import HistorySettings, LookBackSettings, RefreshSettings, SealSettings
 
 
 def of_web(stack: Stack) -> Scrape:
@@ -42,6 +42,8 @@ def counting(stack: Stack) -> Iterator[Metrics]:
         refresh=RefreshSettings(),
         seals=SealSettings(),
         history=HistorySettings(),
+        look_back=LookBackSettings(),
+        timezone="Asia/Ulaanbaatar",
         metrics=metrics,
     ) as (broker, _):
         worker = dramatiq.Worker(broker, worker_threads=4, worker_timeout=50)

@@ -524,6 +524,7 @@ def _night(runs: ScheduleRuns, refresh_all: RefreshAll) -> Any:
         remove_history=lambda: pytest.fail("no house is kept here"),
         remove_notifications=lambda: pytest.fail("no house is kept here"),
         refresh=lambda: refresh_nightly(refresh_all, for_s=timedelta(hours=1).total_seconds()),
+        look_back=str,
         seal=None,
     )
 

@@ -20,7 +20,7 @@ from tests.waiting import wait_until
 from tests.worker.test_cli import run
 from worker.clock import utc_now
 from worker.held import Held
-from worker.jobs import HOUSEKEEPING, REFRESH, SEAL, Work, timetable, works
+from worker.jobs import HOUSEKEEPING, RECONCILE, REFRESH, SEAL, Work, timetable, works
 from worker.plan import Plan
 from worker.run_job import RunJob
 from worker.scheduler import heed_the_clock
@@ -194,9 +194,15 @@ class _Others(TypedDict):
     remove_history: Callable[[], Removed]
     remove_notifications: Callable[[], int]
     refresh: Callable[[], str]
+    look_back: Callable[[str], str]
 
 
-OTHERS: _Others = {"remove_history": nothing_old, "remove_notifications": lambda: 0, "refresh": nothing_expires}
+OTHERS: _Others = {
+    "remove_history": nothing_old,
+    "remove_notifications": lambda: 0,
+    "refresh": nothing_expires,
+    "look_back": lambda _: "nothing to compare",
+}
 
 
 def test_a_worker_without_the_seal_secret_says_so(runs: ScheduleRuns) -> None:
@@ -228,14 +234,16 @@ def test_the_list_tells_each_jobs_last_result_and_next_run(
     assert [(job["job"], job["last"]) for job in before["jobs"]] == [
         (REFRESH, None),
         (HOUSEKEEPING, None),
+        (RECONCILE, None),
         (SEAL, None),
     ]
-    refresh, house, seal = json.loads(after.stdout)["jobs"]
+    refresh, house, compared, seal = json.loads(after.stdout)["jobs"]
     assert (house["last"]["outcome"], house["last"]["result"]) == (
         "done",
         "removed 0 old checks, 0 QRs' callbacks, 0 notifications, 0 runs",
     )
     assert (seal["last"]["period"], seal["last"]["result"]) == ("1", "5 events sealed")
+    assert compared["last"]["result"] == "nothing to compare"
     assert refresh["last"]["result"] == "0 refreshed"
     assert (refresh["nextAt"][10:], house["nextAt"][10:]) == ("T18:00:00Z", "T19:00:00Z")
     assert (after.returncode, words.returncode) == (0, 0)

@@ -16,7 +16,7 @@ from tests.worker.test_cli import run
 from worker.compose.processes import compose_scheduler, compose_worker
 from worker.metrics.instruments import Metrics
 from worker.notify_target import NotifyTarget
-from worker.settings import HistorySettings, RefreshSettings, SealSettings
+from worker.settings import HistorySettings, LookBackSettings, RefreshSettings, SealSettings
 
 Tick = Callable[[], int]
 
@@ -47,6 +47,8 @@ def tick(stack: Stack, application: Application, metrics: Metrics) -> Iterator[T
             refresh=RefreshSettings(),
             seals=SealSettings(),
             history=HistorySettings(),
+            look_back=LookBackSettings(),
+            timezone="Asia/Ulaanbaatar",
             notify=target,
             metrics=metrics,
         ) as (broker, _),

@@ -33,6 +33,7 @@ _MODULE_OF = {
     "parked": "parked",
     "notifications": "notifications",
     "verify": "verify",
+    "reconcile": "reconcile",
     "explain": "explain",
     "keys": "keys",
 }

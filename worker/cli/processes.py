@@ -24,6 +24,7 @@ from worker.settings import (
     CommonSettings,
     DatabaseSettings,
     HistorySettings,
+    LookBackSettings,
     MetricsSettings,
     NotifySettings,
     RedisSettings,
@@ -121,13 +122,17 @@ def worker(metrics_port: MetricsPort = None, metrics_host: MetricsHost = "127.0.
         load(RefreshSettings),
         load(SealSettings),
         load(HistorySettings),
+        load(LookBackSettings),
         load(MetricsSettings),
         load(NotifySettings),
     )
     notify = notify_target(groups[-1])
+    timezone = load(CommonSettings).timezone
     threads, within_s = load(WorkerSettings).worker_threads, load(StartSettings).start_within_s
     start_logs("worker", *groups)
-    database, redis, checks, accounts, web_settings, refresh, seals, history, allowed, notify_settings = groups
+    database, redis, checks, accounts, web_settings, refresh, seals, history, look_back, allowed, notify_settings = (
+        groups
+    )
     accident, metrics = load_accident(), Metrics()
     if accident is not None:
         log.warning("worker.will_have_an_accident", point=accident.point.value, signal=accident.signal.name)
@@ -144,6 +149,8 @@ def worker(metrics_port: MetricsPort = None, metrics_host: MetricsHost = "127.0.
             seals=seals,
             history=history,
             notify=notify,
+            look_back=look_back,
+            timezone=timezone,
             metrics=metrics,
             accident=accident,
         ) as (broker, held),

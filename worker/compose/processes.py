@@ -30,6 +30,7 @@ from worker.compose.core import check_requests_on, gateway_invoices_on, open_cor
 from worker.compose.database import compose_seal, correct_on, open_database, record_on
 from worker.compose.issuing import issue_on, pay_pages_of, refresh_on, tokens_of
 from worker.compose.notifying import compose_notify
+from worker.compose.reconciling import look_back_on
 from worker.compose.services import open_broker
 from worker.held import Held
 from worker.housekeeping import housekeep, remove_notifications
@@ -50,6 +51,7 @@ from worker.settings import (
     CheckSettings,
     DatabaseSettings,
     HistorySettings,
+    LookBackSettings,
     MetricsSettings,
     RedisSettings,
     RefreshSettings,
@@ -180,6 +182,8 @@ def compose_worker(
     refresh: RefreshSettings,
     seals: SealSettings,
     history: HistorySettings,
+    look_back: LookBackSettings,
+    timezone: str,
     notify: NotifyTarget | None = None,
     metrics: Metrics | None = None,
     accident: Accident | None = None,
@@ -239,6 +243,7 @@ def compose_worker(
             remove_history=partial(housekeep, kept, days=history.history_days),
             remove_notifications=partial(remove_notifications, told, days=history.history_days),
             refresh=partial(refresh_nightly, refresh_all, for_s=REFRESH_FOR_S),
+            look_back=look_back_on(core, settings=look_back, accounts=accounts, timezone=timezone),
             seal=seal,
         )
         declare_job(

@@ -1,0 +1,144 @@
+"""Each night the last days are compared again: yesterday first, each once, and what nobody announced is noticed."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import pytest
+
+from adapters.postgres.schedule import ScheduleRuns
+from tests.waiting import wait_until
+from tests.worker.conftest import Stack
+from tests.worker.reconciling import ZONE, paid, questions, sql, tell, today, tomorrow
+from worker.compose.core import open_core
+from worker.compose.reconciling import look_back_on
+from worker.look_back import LookBack, LookBackFailedError
+from worker.metrics.instruments import Metrics
+from worker.settings import LookBackSettings
+
+TOMORROW = (today() + timedelta(days=1)).isoformat()
+
+
+@contextmanager
+def looking_back(stack: Stack, *, days: int = 3) -> Iterator[LookBack]:
+    """The nightly job, as it is tomorrow."""
+    groups = stack.groups
+    with open_core(
+        database=groups.database,
+        redis=groups.redis,
+        checks=groups.checks,
+        accounts=groups.accounts,
+        redis_timeout_s=5,
+        metrics=Metrics(),
+    ) as core:
+        runs = ScheduleRuns(core.pool)
+        yield look_back_on(
+            core,
+            settings=LookBackSettings(lookback_days=days),
+            accounts=groups.accounts,
+            timezone=ZONE,
+            clock=tomorrow,
+            scheduled=lambda: runs.now() + timedelta(days=1),
+        )
+
+
+@pytest.fixture
+def look_back(stack: Stack) -> Iterator[LookBack]:
+    with looking_back(stack) as look_back:
+        yield look_back
+
+
+def lists(stack: Stack) -> int:
+    return int(stack.calls()["endpoints"].get("POST /v2/payment/list", 0))
+
+
+def older_qrs(stack: Stack) -> None:
+    sql(stack, "UPDATE gateway_invoice SET issued_at = issued_at - interval '20 days'")
+
+
+@pytest.mark.usefixtures("working")
+def test_a_night_compares_each_day_once_and_a_second_try_nothing(stack: Stack, look_back: LookBack) -> None:
+    paid(stack, "order-1")
+    older_qrs(stack)
+
+    first = look_back(TOMORROW)
+    calls = lists(stack)
+    second = look_back(TOMORROW)
+
+    days = [row["day"] for row in sql(stack, "SELECT day FROM reconciliation_run ORDER BY id")]
+    assert days == [today() - timedelta(days=back) for back in range(3)]
+    assert first.startswith("qpay: 3 of 3 days compared, ")
+    assert second.startswith("qpay: 3 of 3 days compared, 0 rows")
+    assert lists(stack) == calls
+
+
+@pytest.mark.usefixtures("working")
+def test_days_before_the_first_qr_of_ours_are_not_asked_about(stack: Stack, look_back: LookBack) -> None:
+    before = look_back(TOMORROW)
+    paid(stack, "order-1")
+
+    told = look_back(TOMORROW)
+
+    assert before == "qpay: nothing of ours is older than today"
+    assert told.startswith("qpay: 1 of 1 days compared")
+
+
+@pytest.mark.usefixtures("working")
+def test_what_was_missed_is_left_to_the_latest_night(stack: Stack, look_back: LookBack) -> None:
+    paid(stack, "order-1")
+
+    assert "left to a later night" in look_back(today().isoformat())
+    assert lists(stack) == 0
+
+
+@pytest.mark.usefixtures("working")
+def test_the_list_is_read_within_the_budget_and_the_rest_the_next_night(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.look_back.CALLS_MAX", 0)
+    paid(stack, "order-1")
+    older_qrs(stack)
+
+    with looking_back(stack) as look_back:
+        told = look_back(TOMORROW)
+
+    assert told.startswith("qpay: 1 of 3 days compared")
+    assert [row["day"] for row in sql(stack, "SELECT day FROM reconciliation_run")] == [today()]
+
+
+@pytest.mark.usefixtures("working")
+def test_a_gateway_that_does_not_answer_fails_the_try_and_the_next_one_goes_on(
+    stack: Stack, look_back: LookBack
+) -> None:
+    paid(stack, "order-1")
+    stack.gateway.cut()
+    with pytest.raises(LookBackFailedError, match="qpay"):
+        look_back(TOMORROW)
+
+    stack.gateway.mend()
+    wait_until(lambda: _told(look_back) is not None)
+
+    assert len(sql(stack, "SELECT id FROM reconciliation_run")) == 1
+
+
+def _told(look_back: LookBack) -> str | None:
+    try:
+        return look_back(TOMORROW)
+    except LookBackFailedError:
+        return None
+
+
+def test_a_refund_and_a_payment_that_is_gone_are_noticed_though_nobody_told(
+    stack: Stack, working: object, look_back: LookBack
+) -> None:
+    refunded, gone = paid(stack, "refunded"), paid(stack, "gone")
+    tell(stack, refunded, status="REFUNDED")
+    tell(stack, gone, hidden=True)
+
+    told = look_back(TOMORROW)
+
+    assert callable(working)
+    wait_until(lambda: working() >= 0 and stack.invoice("refunded")["balance"]["status"] == "refunded")
+    assert stack.payments("refunded")[-1]["source"] == "sweep"
+    wait_until(lambda: [one["kind"] for one in questions(stack)] == ["missing_at_gateway"])
+    assert told.endswith(f"1 days with something open ({today()}), 2 checks queued")

@@ -1,0 +1,102 @@
+"""What compares gateways' lists with what is recorded: a person's report, and the nightly look back."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from zoneinfo import ZoneInfo
+
+from adapters.postgres.discrepancies import Discrepancies
+from adapters.postgres.reconciliations import Reconciliations
+from adapters.postgres.schedule import ScheduleRuns
+from adapters.postgres.ties import Ties
+from domain.schedule import Nightly, latest_night
+from worker.accounts import Accounts
+from worker.clock import Clock, utc_now
+from worker.compose.core import Core, open_core
+from worker.follow_up import FollowUp
+from worker.jobs import RECONCILE_AT
+from worker.look_back import PAUSE_S, LookBack, pausing
+from worker.metrics.instruments import Metrics
+from worker.reconcile import Reconcile
+from worker.settings import CheckSettings, DatabaseSettings, LookBackSettings, RedisSettings
+
+REDIS_TIMEOUT_S = 5.0
+
+LOOK_UPS_MAX = 50
+"""A person may ask about so many single payments of a day; a schedule about none: QPay forbids that."""
+
+
+@contextmanager
+def compose_reconcile(
+    *,
+    database: DatabaseSettings,
+    redis: RedisSettings,
+    checks: CheckSettings,
+    accounts: Accounts,
+    timezone: str,
+    clock: Clock = utc_now,
+) -> Iterator[Reconcile]:
+    """Put a person's comparison together."""
+    with open_core(
+        database=database,
+        redis=redis,
+        checks=checks,
+        accounts=accounts,
+        redis_timeout_s=REDIS_TIMEOUT_S,
+        metrics=Metrics(),
+    ) as core:
+        yield _reconcile_on(core, timezone=timezone, look_ups_max=LOOK_UPS_MAX, clock=clock)
+
+
+def look_back_on(
+    core: Core,
+    *,
+    settings: LookBackSettings,
+    accounts: Accounts,
+    timezone: str,
+    clock: Clock = utc_now,
+    scheduled: Clock | None = None,
+) -> LookBack:
+    """Put the nightly look back together. It leaves half of the calls that may be sent to everybody else.
+
+    `scheduled` is the schedule's own clock, PostgreSQL's.
+    """
+    zone = ZoneInfo(timezone)
+    calls_per_s = accounts.calls_per_s
+    reconciliations, now = Reconciliations(core.pool), scheduled or ScheduleRuns(core.pool).now
+
+    def current_night() -> date:
+        return latest_night(Nightly(at=RECONCILE_AT, zone=zone), now=now())
+
+    def first_day(gateway: str) -> date | None:
+        issued_at = reconciliations.first_issued_at(gateway)
+        return None if issued_at is None else issued_at.astimezone(zone).date()
+
+    return LookBack(
+        reconcile=_reconcile_on(core, timezone=timezone, look_ups_max=0, clock=clock),
+        reconciliations=reconciliations,
+        gateways=core.gateways,
+        days=settings.lookback_days,
+        current_night=current_night,
+        first_day=first_day,
+        pause=pausing(max(PAUSE_S, 2 / calls_per_s) if calls_per_s else PAUSE_S),
+    )
+
+
+def _reconcile_on(core: Core, *, timezone: str, look_ups_max: int, clock: Clock) -> Reconcile:
+    reconciliations, ties = Reconciliations(core.pool), Ties(core.pool)
+    return Reconcile(
+        gateways=core.gateways,
+        reconciliations=reconciliations,
+        ties=ties,
+        follow_up=FollowUp(
+            reconciliations=reconciliations,
+            ties=ties,
+            check_requests=core.check_requests,
+            discrepancies=Discrepancies(core.pool),
+            clock=clock,
+            look_ups_max=look_ups_max,
+        ),
+        clock=clock,
+        zone=ZoneInfo(timezone),
+    )

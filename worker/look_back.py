@@ -1,0 +1,114 @@
+"""Look back: each night compare the last days again, so that what changed afterwards is noticed without being told."""
+
+import time
+from collections.abc import Callable, Mapping
+from datetime import date, timedelta
+
+import structlog
+
+from adapters.postgres.reconciliations import Compared, Reconciliations
+from domain.gateway import GatewayError, PaymentGateway
+from domain.payment_event import Source
+from worker.reconcile import DayReport, Reconcile
+
+log = structlog.get_logger()
+
+PAUSE_S = 0.25
+"""Between two calls: nobody waits for the look back, and customers' checks go first."""
+
+CALLS_MAX = 1_500
+"""Calls of one gateway's list in a night: 35 days of 4,000 payments. Of more, the days whose last comparison is
+the oldest go first and the others the next night; yesterday goes before all."""
+
+
+class LookBackFailedError(Exception):
+    """A gateway did not tell its list; what was compared is kept, and the next try goes on from there."""
+
+
+class LookBack:
+    """The nightly job. Killed anywhere, the next try compares what is left of the night."""
+
+    def __init__(
+        self,
+        *,
+        reconcile: Reconcile,
+        reconciliations: Reconciliations,
+        gateways: Mapping[str, PaymentGateway],
+        days: int,
+        current_night: Callable[[], date],
+        first_day: Callable[[str], date | None],
+        pause: Callable[[], None],
+    ) -> None:
+        """`days` before the night are looked at, those before a gateway's `first_day` with us are not."""
+        self._reconcile = reconcile
+        self._reconciliations = reconciliations
+        self._gateways = gateways
+        self._days = days
+        self._current_night = current_night
+        self._first_day = first_day
+        self._pause = pause
+
+    def __call__(self, period: str) -> str:
+        """Compare the days before a night, and say in a few words what it came to.
+
+        Raises:
+            LookBackFailedError: a gateway did not tell its list.
+            PoolTimeout, psycopg.Error: PostgreSQL is away.
+
+        """
+        night = date.fromisoformat(period)
+        if self._current_night() > night:
+            return "left to a later night, which looks back over this one's days"
+        told, failed = [], []
+        for name, gateway in sorted(self._gateways.items()):
+            if gateway.capabilities.lists:
+                try:
+                    told.append(self._look_back(name, night))
+                except GatewayError as error:
+                    failed.append(f"{name}: {type(error).__name__}: {error.message}")
+        self._reconciliations.forget()
+        if failed:
+            raise LookBackFailedError("; ".join(failed))
+        return "; ".join(told) or "no gateway has a list"
+
+    def _look_back(self, gateway: str, night: date) -> str:
+        first = self._first_day(gateway)
+        candidates = [night - timedelta(days=back) for back in range(1, self._days + 1)]
+        days = [day for day in candidates if first is not None and day >= first]
+        if not days:
+            return f"{gateway}: nothing of ours is older than today"
+        compared = self._reconciliations.compared(gateway, first=days[-1], last=days[0], night=night)
+        calls_left = CALLS_MAX - sum(one.calls_tonight for one in compared.values())
+        reports: list[DayReport] = []
+        for day in _in_order(days, compared):
+            if calls_left <= 0 and day != days[0]:
+                break
+            report = self._reconcile(gateway, day, source=Source.SWEEP, night=night, after_page=lambda _: self._pause())
+            calls_left -= report.list_calls
+            reports.append(report)
+        done = len(reports) + sum(one.tonight for one in compared.values())
+        return _words(gateway, reports, done=done, of=len(days))
+
+
+def pausing(pause_s: float) -> Callable[[], None]:
+    """Return a pause of so long."""
+    return lambda: time.sleep(pause_s)
+
+
+def _in_order(days: list[date], compared: Mapping[date, Compared]) -> list[date]:
+    """Order the days that were not compared this night: yesterday, then what was never, then what was longest ago."""
+    yesterday, *others = days
+    waiting = [day for day in others if day not in compared or not compared[day].tonight]
+    never = [day for day in waiting if day not in compared]
+    again = sorted((day for day in waiting if day in compared), key=lambda day: compared[day].began_at)
+    first = [] if yesterday in compared and compared[yesterday].tonight else [yesterday]
+    return [*first, *never, *again]
+
+
+def _words(gateway: str, reports: list[DayReport], *, done: int, of: int) -> str:
+    with_open = [report.day.isoformat() for report in reports if report.open]
+    shown = f" ({', '.join(with_open[:5])}{', …' if len(with_open) > 5 else ''})" if with_open else ""  # noqa: PLR2004 - a few
+    return (
+        f"{gateway}: {done} of {of} days compared, {sum(report.listed_rows for report in reports):,} rows,"
+        f" {len(with_open)} days with something open{shown}, {sum(report.queued for report in reports)} checks queued"
+    )

@@ -1,0 +1,43 @@
+"""Reads a window of a gateway's list to its end, and once more when it moved while it was read."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+import structlog
+
+from domain.gateway import FoundPayment, PaymentGateway, UnreadableRow
+
+log = structlog.get_logger()
+
+READS_MAX = 2
+"""A list that moves again is taken as it is: what is missing from it is checked before anybody believes that."""
+
+Rows = Sequence[FoundPayment | UnreadableRow]
+
+
+def read_list(
+    gateway: PaymentGateway,
+    *,
+    since: datetime,
+    until: datetime,
+    take: Callable[[Rows], None],
+    after_page: Callable[[int], None],
+) -> int:
+    """Hand each page's rows to `take`, which must not mind rows that come again, and return how many pages came.
+
+    `after_page` hears how many rows a page had; it may wait. Errors as in `discover`.
+    """
+    pages = 0
+    for _ in range(READS_MAX):
+        totals: set[int | None] = set()
+        rows = 0
+        for page in gateway.discover(since=since, until=until):
+            take(page.found)
+            totals.add(page.total)
+            rows += len(page.found)
+            pages += 1
+            after_page(len(page.found))
+        if len(totals) <= 1 and all(total is None or total <= rows for total in totals):
+            break
+        log.info("reconcile.list_moved", gateway=gateway.name, totals=sorted(map(str, totals)), rows=rows)
+    return pages
