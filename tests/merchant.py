@@ -21,6 +21,7 @@ class Told:
 
     id: str
     payload: dict[str, Any]
+    body: bytes
     headers: dict[str, str]
     path: str
     began_s: float
@@ -82,6 +83,7 @@ class Application:
                 Told(
                     id=headers["webhook-id"],
                     payload=payload,
+                    body=body,
                     headers=headers,
                     path=handler.path,
                     began_s=began_s,

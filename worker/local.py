@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,10 +95,12 @@ def running_stack(
     simulator_port: int,
     stack_secrets: StackSecrets,
     tell: Callable[[str], None],
+    notify_env: Mapping[str, str] | None = None,
 ) -> Iterator[LocalStack]:
     """Run servers and processes on new data in `home`, and stop them at the end and remove it.
 
     Everything begins afresh: the simulator remembers nothing, so QRs of an earlier run could not be paid.
+    `notify_env` are the settings of notifications; without them nobody is told.
 
     `tell` hears what is being done. Call it from the main thread:
     what it starts dies with that thread, also by SIGKILL.
@@ -128,6 +130,7 @@ def running_stack(
             "SOCIALPAY_BASE_URL": simulator_url,
             "SOCIALPAY_TERMINAL": "95000059",
             "SOCIALPAY_SECRET": stack_secrets.socialpay_secret,
+            **(notify_env or {}),
             "START_WITHIN_S": "0",  # the servers are up; when they are not, this process has died and all is over
         }
         tell("Migrating the database")

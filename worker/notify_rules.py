@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import secrets
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
@@ -42,13 +43,18 @@ def signing_secrets(text: object) -> object:
     """
     if not isinstance(text, str):
         return text
-    secrets = [part.strip() for part in text.split(",") if part.strip()]
-    if not secrets or not all(_signs(secret) for secret in secrets):
+    given = [part.strip() for part in text.split(",") if part.strip()]
+    if not given or not all(_signs(secret) for secret in given):
         raise ValueError(
             f"should be {SECRET_PREFIX} and the base64 of {SECRET_BYTES[0]} to {SECRET_BYTES[-1]} random bytes,"
             " several with commas between while rotating"
         )
-    return tuple(SecretStr(secret) for secret in secrets)
+    return tuple(SecretStr(secret) for secret in given)
+
+
+def new_secret() -> str:
+    """Make a secret that signs."""
+    return SECRET_PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
 
 
 def _signs(secret: str) -> bool:

@@ -102,7 +102,9 @@ def test_without_servers_a_command_says_so_in_one_line_and_exits_2(tmp_path: Pat
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("command", ["nonsense", "keys", "web --port 0", "keys create", "migrate --nonsense"])
+@pytest.mark.parametrize(
+    "command", ["nonsense", "keys", "web --port 0", "keys create", "migrate --nonsense", "up --notify-url nonsense"]
+)
 def test_wrong_usage_exits_2(tmp_path: Path, command: str) -> None:
     assert run(tmp_path, command).returncode == 2
 

@@ -23,6 +23,7 @@ from worker.local import (
     refuse_in_production,
     running_stack,
 )
+from worker.notify_rules import callable_url, new_secret, signing_secrets
 from worker.settings import DatabaseSettings
 from worker.stopping import stop_event
 
@@ -78,12 +79,20 @@ def up(
     simulator_port: Annotated[
         int, typer.Option(min=1, max=65_535, help="Port of the simulator, if it is free.")
     ] = UP_SIMULATOR_PORT,
+    notify_url: Annotated[
+        str | None,
+        typer.Option(envvar="NOTIFY_URL", help="Where your application takes notifications, such as on port 3000."),
+    ] = None,
+    notify_secret: Annotated[
+        str | None, typer.Option(envvar="NOTIFY_SECRET", help="What it verifies them with.", show_default="new")
+    ] = None,
 ) -> None:
     """Run servers, simulator, web, worker and scheduler for a developer, until Ctrl-C. Each time begins afresh.
 
-    Example: tootsoo up
+    Example: tootsoo up --notify-url http://127.0.0.1:3000/tootsoo/notifications
     """
     refuse_in_production("tootsoo up")
+    notify_env = _notify_env(notify_url, secret=notify_secret)
     console = Console(highlight=False)
     told_to_stop = stop_event()
     with running_stack(
@@ -92,6 +101,7 @@ def up(
         simulator_port=free_port(simulator_port),
         stack_secrets=StackSecrets.make(),
         tell=lambda step: console.print(f"[dim]·[/] {step}"),
+        notify_env=notify_env,
     ) as stack:
         with open_keys(_database(stack)) as keys:
             api_key = keys.create("tootsoo up", now=utc_now())
@@ -100,6 +110,23 @@ def up(
             while not told_to_stop.wait(timeout=1.0):
                 stack.require_alive()
         console.print("[dim]·[/] Stopping")
+
+
+def _notify_env(url: str | None, *, secret: str | None) -> dict[str, str]:
+    """Return the settings of notifications to an application on this machine or near it.
+
+    Read from the command and the environment alone: an address in `.env` may be the shop's own.
+    """
+    if url is None:
+        return {}
+    named = "--notify-url"
+    try:
+        callable_url(url)
+        named = "--notify-secret"
+        signing_secrets(secret)
+    except ValueError as error:
+        raise typer.BadParameter(f"{named} {error}") from None
+    return {"NOTIFY_URL": url, "NOTIFY_SECRET": secret or new_secret(), "NOTIFY_ALLOW_PRIVATE": "true"}
 
 
 def _database(stack: LocalStack) -> DatabaseSettings:
@@ -119,6 +146,7 @@ def _welcome(stack: LocalStack, api_key: str) -> str:
   PostgreSQL {stack.env["DATABASE_URL"]}
   Redis      {stack.env["REDIS_URL"]}
   Logs       {stack.logs}
+{_who_is_told(stack)}
 
 Make an invoice, take a pay-link, and pay it at the simulator:
 
@@ -135,6 +163,12 @@ With "socialpay" for "qpay" in the second, the customer pays by what its QR says
 Then look at it: curl -H 'Authorization: Bearer {api_key}' {stack.web_url}/v2/invoices/{invoice}
 Ctrl-C stops everything and forgets it: each `tootsoo up` begins afresh.
 """
+
+
+def _who_is_told(stack: LocalStack) -> str:
+    if "NOTIFY_URL" not in stack.env:
+        return "\nYour application is told of payments with: tootsoo up --notify-url http://127.0.0.1:3000/tootsoo"
+    return f"  Tells      {stack.env['NOTIFY_URL']}\n  with       {stack.env['NOTIFY_SECRET']}"
 
 
 def _report(outcomes: list[Outcome], unlike: list[str], *, as_json: bool) -> None:
