@@ -11,6 +11,9 @@ CATCH_UP_NIGHTS = 31
 NIGHTLY_TRIES = 30
 """A night's run is tried for some four hours, ten minutes apart in the end."""
 
+TRY_AGAIN_MAX_S = 600.0
+"""The longest wait between two tries of a run."""
+
 EVERY_TRIES = 3
 """A run that comes every so many seconds is given up sooner: the next one does its work."""
 
@@ -113,7 +116,7 @@ def begin_of(cadence: Nightly, night: date) -> datetime:
 
 def try_again_s(attempts: int) -> float:
     """Return how long a run waits after its `attempts`-th failure: 5 s, doubling up to ten minutes."""
-    return min(600.0, 5.0 * 2.0 ** min(attempts - 1, 10))
+    return min(TRY_AGAIN_MAX_S, 5.0 * 2.0 ** min(attempts - 1, 10))
 
 
 def _may_begin(cadence: Every, history: History, *, now: datetime) -> bool:

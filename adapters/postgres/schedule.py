@@ -8,14 +8,14 @@ from uuid import UUID
 from adapters.postgres.connection import Pool, Row
 from adapters.postgres.queries import load_queries
 from domain.check_request import RING_AGAIN_S
-from domain.schedule import Every, History, Job, Nightly, recent_nights
+from domain.schedule import TRY_AGAIN_MAX_S, Every, History, Job, Nightly, recent_nights
 
 _queries = load_queries("schedule")
 
 RUN_LEASE_S = 30.0
 """A worker that has not been heard of for this long is taken for dead, and another does its run."""
 
-WAIT_MAX_S = 3_600.0
+WAIT_MAX_S = TRY_AGAIN_MAX_S + 60.0
 """No run waits longer to be tried again; a longer wait was written by a clock that has been set back since."""
 
 KEEP_NIGHTS_DAYS = 400

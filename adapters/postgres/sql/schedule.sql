@@ -25,9 +25,10 @@ ORDER BY id DESC
 LIMIT 1;
 
 -- name: enter_run(job, period, now)!
--- Decide that a period of a job is run; nothing happens when somebody was faster.
+-- Decide that a period of a job is run; nothing happens when somebody was faster. It waits for no time: a clock that is
+-- set back before a worker has come would make it wait again.
 INSERT INTO schedule_run (job, period, begun_at, next_try_at)
-VALUES (:job, :period, :now, now())
+VALUES (:job, :period, :now, '-infinity')
 ON CONFLICT (job, period) DO NOTHING;
 
 -- name: ring_runs(lease_s, wait_max_s, ring_again_s)
@@ -58,10 +59,12 @@ RETURNING r.id;
 -- name: claim_run(id, jobs, lease_token, lease_s, wait_max_s)^
 -- Take a run that is due and free, if its job is one of these; others are left to workers who know them. A lease that is
 -- too long was written by a clock that has been set back since; one that is a little too long, by somebody whose
--- transaction began after this one and was faster: hence the minute.
+-- transaction began after this one and was faster: hence the minute. Should its holder die, nothing but the lease is
+-- waited for.
 UPDATE schedule_run AS r SET
     lease_token = :lease_token,
     lease_until = now() + :lease_s * interval '1 second',
+    next_try_at = '-infinity',
     attempts = attempts + 1
 WHERE r.id = :id
     AND r.job = ANY (:jobs::text[])
@@ -91,7 +94,8 @@ WHERE id = :id AND lease_token = :lease_token;
 -- name: put_back_run(id, lease_token, delay_s, result, uncounted)!
 -- Let a run be tried again in a while, if the lease is still its holder's; "uncounted" where it was not the run's fault.
 UPDATE schedule_run SET
-    next_try_at = now() + :delay_s * interval '1 second', rung_at = NULL, result = coalesce(:result, result),
+    next_try_at = CASE WHEN :delay_s > 0 THEN now() + :delay_s * interval '1 second' ELSE '-infinity' END,
+    rung_at = NULL, result = coalesce(:result, result),
     lease_token = NULL, lease_until = NULL, attempts = attempts - :uncounted::integer
 WHERE id = :id AND lease_token = :lease_token;
 

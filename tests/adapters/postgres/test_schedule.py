@@ -9,7 +9,7 @@ import pytest
 
 from adapters.postgres.connection import Pool
 from adapters.postgres.schedule import KEEP_NIGHTS_DAYS, KEEP_OTHERS_DAYS, ClaimedRun, ScheduleRuns
-from domain.schedule import Every, Job, Nightly
+from domain.schedule import Every, Job, Nightly, try_again_s
 
 NIGHT = Job(name="house", cadence=Nightly(at=time(3, 0), zone=ZoneInfo("Asia/Ulaanbaatar")))
 OFTEN = Job(name="often", cadence=Every(every_s=10))
@@ -134,6 +134,29 @@ def test_fault_24_what_a_clock_wrote_that_was_set_back_since_holds_nothing_up(po
             lease_until = now() + interval '1 day'
         """,
     )
+
+    assert runs.ring_due() == [1]
+    assert claimed(runs).attempts == 2
+
+
+def test_fault_24_a_run_that_nobody_has_begun_waits_for_no_clock(pool: Pool, runs: ScheduleRuns) -> None:
+    runs.enter("house", "2026-11-22", now=NOON)
+    runs.enter("often", "1", now=NOON)
+    runs.release(claimed(runs, 2))
+
+    execute(pool, "UPDATE schedule_run SET next_try_at = next_try_at + interval '20 minutes'")
+
+    assert sorted(runs.ring_due()) == [1, 2]
+    assert claimed(runs, 1).attempts == 1
+    assert claimed(runs, 2).attempts == 1
+
+
+def test_fault_24_a_run_that_failed_waits_no_longer_than_one_ever_does(pool: Pool, runs: ScheduleRuns) -> None:
+    runs.enter("house", "2026-11-22", now=NOON)
+    runs.try_again(claimed(runs), delay_s=try_again_s(30), reason="OSError: no")
+
+    assert runs.ring_due() == []
+    execute(pool, "UPDATE schedule_run SET next_try_at = next_try_at + interval '30 minutes'")
 
     assert runs.ring_due() == [1]
     assert claimed(runs).attempts == 2

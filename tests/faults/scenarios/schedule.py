@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Collection
 from uuid import uuid4
 
 from tests.faults.fleet import FaultError, await_start, wait_for
@@ -17,22 +18,32 @@ RUN_WITHIN_S = 120.0
 
 
 def clock_jumps(stage: Stage) -> None:
-    """The clock of the whole machine goes a day forward and back again, while customers pay and jobs run."""
+    """The clock of the whole machine goes a day forward and back again, while customers pay and jobs run.
+
+    At each jump a run is not over, and often no worker has begun it: what it was to wait for may be a day away by then.
+    """
     clock = stage.clock
     if clock is None:
         raise ImpossibleHereError("no C compiler to make a clock with")
     _require_schedule(stage)
     stage.start_workers(2)
     _await_another_run(stage)
+    seals: set[int] = set()
     for number in range(JUMPS):
+        for worker in stage.workers:
+            worker.pause()
+        wait_for("a run is not over", lambda: _unfinished_runs(stage) > 0, within_s=RUN_WITHIN_S)
+        seals |= _seals(stage)
         clock.set(clock.offset_s + stage.rng.choice((-DAY_S, -3_600, 3_600, DAY_S)))
+        for worker in stage.workers:
+            worker.resume()
         sale = stage.shop.open(f"jump-{number}", stage.rng.randint(100, 10**6), patience_s=60)
         stage.await_recorded(stage.shop.pay(sale), within_s=120)
         _await_another_run(stage)
     clock.set(0)
     stage.healed()
     _await_another_run(stage)
-    _require_each_period_once(stage)
+    _require_each_period_once(stage, seen=seals)
 
 
 def two_schedulers_one_asleep(stage: Stage) -> None:
@@ -122,6 +133,14 @@ def _held_runs(stage: Stage) -> int:
     return sum(run["lease_token"] is not None for run in _runs(stage))
 
 
+def _unfinished_runs(stage: Stage) -> int:
+    return sum(run["outcome"] is None for run in _runs(stage))
+
+
+def _seals(stage: Stage) -> set[int]:
+    return {int(str(run["period"])) for run in _runs(stage) if run["job"] == "seal"}
+
+
 def _last_done(stage: Stage) -> int:
     return max((int(str(run["id"])) for run in _runs(stage) if run["outcome"] == "done"), default=0)
 
@@ -131,10 +150,13 @@ def _await_another_run(stage: Stage) -> None:
     wait_for(f"a job is done after run {before}", lambda: _last_done(stage) > before, within_s=RUN_WITHIN_S)
 
 
-def _require_each_period_once(stage: Stage) -> None:
-    """Fail when a period was skipped or given up; the oldest are forgotten, and none is there twice by its key."""
+def _require_each_period_once(stage: Stage, *, seen: Collection[int] = ()) -> None:
+    """Fail when a period was skipped or given up; none is there twice by its key.
+
+    Those that a clock dated two days back are forgotten, old or not: `seen` are the seals that were there before.
+    """
     runs = _runs(stage)
-    seals = [int(str(run["period"])) for run in runs if run["job"] == "seal"]
+    seals = sorted(_seals(stage).union(seen))
     if seals != list(range(min(seals), max(seals) + 1)):
         raise FaultError(f"periods of the seal were skipped: {seals}")
     given_up = [f"{run['job']} {run['period']}" for run in runs if run["outcome"] == "failed"]
