@@ -2,7 +2,9 @@
 
 import json
 import logging
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import structlog
@@ -60,6 +62,18 @@ def test_a_secret_that_json_has_to_escape_is_taken_out_too(capsys: pytest.Captur
 
     (line,) = lines(capsys)
     assert (line["url"], line["extra"]) == ("postgresql://u:[secret]@db", "exact")
+
+
+def test_a_line_that_cannot_be_written_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    full = Path("/dev/full").open("w", buffering=1)  # noqa: SIM115 - closing it fails, as every write does
+    monkeypatch.setattr(sys, "stderr", full)
+    configure_logs(process="web", log_format="json", log_level="info")
+
+    structlog.get_logger().error("told", to="nobody")
+    structlog.get_logger().info("told", to="nobody either")
+
+    with pytest.raises(OSError, match="No space left"):
+        full.close()
 
 
 def test_libraries_that_tell_every_call_are_quiet(capsys: pytest.CaptureFixture[str]) -> None:
