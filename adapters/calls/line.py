@@ -121,7 +121,11 @@ class Line:
                 raise RuntimeError(f"the {self._counterpart.title} gateway is closed")
             if self._running is None:
                 with ExitStack() as stack:
-                    portal = stack.enter_context(start_blocking_portal("asyncio", name=self._counterpart.name))
+                    portal = stack.enter_context(
+                        start_blocking_portal(
+                            "asyncio", backend_options={"use_uvloop": True}, name=self._counterpart.name
+                        )
+                    )
                     self._running = stack.enter_context(portal.wrap_async_context_manager(self._connected(portal)))
                     self._stack = stack.pop_all()
             return self._running

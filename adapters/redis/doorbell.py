@@ -29,8 +29,8 @@ answers slowly holds up no check."""
 HEARTBEAT_TIMEOUT_MS = 5_000
 """After this a killed worker's messages are given to others (measured with dramatiq 2.2: 5.0 to 5.7 s)."""
 
-_MAINTENANCE_CHANCE = 1_000_000
-"""Per million commands: look for dead workers at each of them, else messages of the dead wait for minutes."""
+_ALWAYS = 1_000_000
+"""Per million commands: workers look for dead ones at each of them, else messages of the dead wait for minutes."""
 
 
 def queue_of(gateway: str) -> str:
@@ -42,9 +42,10 @@ class DoorbellError(Exception):
     """Nobody could be woken. What is due stays due in PostgreSQL and is rung again by the scheduler."""
 
 
-def open_broker(redis_url: str, *, timeout_s: float) -> RedisBroker:
+def open_broker(redis_url: str, *, timeout_s: float, consumes: bool = False) -> RedisBroker:
     """Open Dramatiq's broker on Redis; connects on first use, each command bounded by `timeout_s`.
 
+    One that `consumes` takes over what the dead have left; one that only rings spares itself the look.
     Without middleware: retries and parking live in PostgreSQL, and a check bounds its own time.
     """
     client = redis.Redis.from_url(
@@ -58,7 +59,7 @@ def open_broker(redis_url: str, *, timeout_s: float) -> RedisBroker:
         namespace="tootsoo",
         middleware=[],
         heartbeat_timeout=HEARTBEAT_TIMEOUT_MS,
-        maintenance_chance=_MAINTENANCE_CHANCE,
+        maintenance_chance=_ALWAYS if consumes else 0,
     )
 
 

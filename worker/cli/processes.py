@@ -36,6 +36,7 @@ from worker.settings import (
     load,
     secrets_in,
 )
+from worker.web.app import create_app
 from worker.web.server import serve
 
 log = structlog.get_logger()
@@ -103,7 +104,7 @@ def web(
         metrics_settings=metrics_settings,
         notify=notify,
     ) as parts:
-        serve(parts, host=host, port=port, trusted_proxies=api.trusted_proxies)
+        serve(create_app(parts), host=host, port=port, trusted_proxies=api.trusted_proxies)
 
 
 def worker(metrics_port: MetricsPort = None, metrics_host: MetricsHost = "127.0.0.1") -> None:

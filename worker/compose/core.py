@@ -55,14 +55,15 @@ def open_core(
     accounts: Accounts,
     redis_timeout_s: float,
     metrics: Metrics,
+    consumes: bool = False,
     rings_for_told: bool = False,
     accident: Accident | None = None,
 ) -> Iterator[Core]:
-    """Open what web and worker have in common. An `accident` befalls a worker under test.
+    """Open what web and worker have in common. A worker `consumes`; an `accident` befalls one under test.
 
     With `rings_for_told` each append wakes a worker for the notifications that it staged.
     """
-    broker = open_broker(redis, timeout_s=redis_timeout_s)
+    broker = open_broker(redis, timeout_s=redis_timeout_s, consumes=consumes)
     with (
         open_database(database) as pool,
         open_gateways(accounts, redis=redis, pool=pool, metrics=metrics) as opened,

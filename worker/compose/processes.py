@@ -202,6 +202,7 @@ def compose_worker(
             accounts=accounts,
             redis_timeout_s=WORKER_REDIS_TIMEOUT_S,
             metrics=metrics,
+            consumes=True,
             rings_for_told=notify is not None,
             accident=accident,
         ) as core,

@@ -8,8 +8,8 @@ from worker.settings import RedisSettings, SettingsError
 from worker.starting import StartError
 
 
-def open_broker(settings: RedisSettings, *, timeout_s: float) -> RedisBroker:
-    """Open the broker, and ask Redis for a sign of life.
+def open_broker(settings: RedisSettings, *, timeout_s: float, consumes: bool = False) -> RedisBroker:
+    """Open the broker, and ask Redis for a sign of life. A worker `consumes`.
 
     Raises:
         SettingsError: the address cannot be understood.
@@ -18,7 +18,7 @@ def open_broker(settings: RedisSettings, *, timeout_s: float) -> RedisBroker:
     """
     address = redis_doorbell.address_of(settings.redis_url)
     try:
-        broker = redis_doorbell.open_broker(settings.redis_url, timeout_s=timeout_s)
+        broker = redis_doorbell.open_broker(settings.redis_url, timeout_s=timeout_s, consumes=consumes)
         Doorbell(broker).ping()
     except (ValueError, TypeError):
         raise SettingsError("REDIS_URL is wrong: it should be redis://:password@host:6379/0, without options") from None

@@ -25,7 +25,8 @@ def create_app(parts: WebParts) -> FastAPI:
     app.add_middleware(SecurityHeaders, https=parts.https)
     app.add_middleware(Measure, metrics=parts.metrics)
     install_error_handlers(app)
-    for module in (invoices, corrections, manual, payments, webhooks, health, metrics):
+    # Tried in this order: callbacks come most often.
+    for module in (webhooks, invoices, corrections, manual, payments, health, metrics):
         app.include_router(module.router)
     app.include_router(pay_page)
     return app

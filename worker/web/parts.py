@@ -58,7 +58,8 @@ class WebParts:
     """Whether the internet reaches this process by TLS."""
 
 
-def _parts(request: Request) -> WebParts:
+async def _parts(request: Request) -> WebParts:
+    """Return the parts; async, because FastAPI would call a plain function in a thread, for each request."""
     parts: WebParts = request.app.state.parts
     return parts
 

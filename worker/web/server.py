@@ -5,11 +5,10 @@ from collections.abc import Sequence
 
 import structlog
 import uvicorn
+from fastapi import FastAPI
 
 from worker.starting import StartError
 from worker.stopping import stop_event
-from worker.web.app import create_app
-from worker.web.parts import WebParts
 
 SHUTDOWN_S = 15
 """A stop waits this long for requests that are being answered: longer than a gateway call may take."""
@@ -21,7 +20,7 @@ BACKLOG = 2_048
 log = structlog.get_logger()
 
 
-def serve(parts: WebParts, *, host: str, port: int, trusted_proxies: Sequence[str]) -> None:
+def serve(app: FastAPI, *, host: str, port: int, trusted_proxies: Sequence[str]) -> None:
     """Serve until SIGTERM or SIGINT; then take no more requests and finish those at hand.
 
     What `trusted_proxies` say in X-Forwarded-For is taken for the address that a request comes from.
@@ -33,7 +32,7 @@ def serve(parts: WebParts, *, host: str, port: int, trusted_proxies: Sequence[st
 
     """
     config = uvicorn.Config(
-        create_app(parts),
+        app,
         log_config=None,
         access_log=False,
         server_header=False,

@@ -32,7 +32,7 @@ _RESPONSES = plain_errors(s404="Not a token of ours.", s503=_LOST)
     response_class=PlainTextResponse,
     responses=_RESPONSES,
 )
-def qpay_callback(token: str, request: Request, parts: Parts) -> str:
+def qpay_callback(token: str, request: Request, parts: Parts) -> PlainTextResponse:
     """Take a callback of QPay. Nothing in it is believed: it only makes us ask QPay."""
     return _take(token, dict(request.query_params), parts=parts, gateway="qpay")
 
@@ -43,12 +43,12 @@ def qpay_callback(token: str, request: Request, parts: Parts) -> str:
     response_class=PlainTextResponse,
     responses=_RESPONSES,
 )
-def qpay_callback_posted(token: str, request: Request, parts: Parts) -> str:
+def qpay_callback_posted(token: str, request: Request, parts: Parts) -> PlainTextResponse:
     """Take a callback of QPay that was posted; its body is not read."""
     return _take(token, dict(request.query_params), parts=parts, gateway="qpay")
 
 
-def _take(token: str, query: dict[str, str], *, parts: WebParts, gateway: str) -> str:
+def _take(token: str, query: dict[str, str], *, parts: WebParts, gateway: str) -> PlainTextResponse:
     gateway_invoice_id = parts.tokens.read(token)
     if gateway_invoice_id is None:
         log.warning("callback.refused", gateway=gateway, reason="not a token of ours")
@@ -58,7 +58,7 @@ def _take(token: str, query: dict[str, str], *, parts: WebParts, gateway: str) -
     if not _request(gateway_invoice_id, announced, parts=parts):
         log.warning("callback.refused", gateway=gateway, reason="a token of another database")
         raise ApiError(404, "INVALID_TOKEN", "not a token of ours")
-    return QPAY_SUCCESS
+    return PlainTextResponse(QPAY_SUCCESS)  # a bare str FastAPI would validate, in another thread, for each callback
 
 
 async def _read_body(request: Request) -> bytes:
@@ -73,7 +73,7 @@ async def _read_body(request: Request) -> bytes:
         s401="Not signed by SocialPay for our terminal.", s404="There is no SocialPay here.", s503=_LOST
     ),
 )
-def socialpay_push(body: Annotated[bytes, Depends(_read_body)], parts: Parts) -> str:
+def socialpay_push(body: Annotated[bytes, Depends(_read_body)], parts: Parts) -> PlainTextResponse:
     """Take a push of SocialPay. Its checksum is tried, and then nothing in it is believed: we ask SocialPay."""
     gateway = "socialpay"
     read = parts.pushes.get(gateway)
@@ -86,7 +86,7 @@ def socialpay_push(body: Annotated[bytes, Depends(_read_body)], parts: Parts) ->
     gateway_invoice_id = parts.check_requests.id_of_number(gateway, push.number)
     if gateway_invoice_id is None or not _request(gateway_invoice_id, push.payment_id, parts=parts):
         log.info("callback.ignored", gateway=gateway, number=push.number, reason="no QR of ours")
-    return SOCIALPAY_TAKEN
+    return PlainTextResponse(SOCIALPAY_TAKEN)
 
 
 def _request(gateway_invoice_id: UUID, announced: str | None, *, parts: WebParts) -> bool:
