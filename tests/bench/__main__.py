@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from tests.bench.appends import measure_batches, measure_single
+from tests.bench.callbacks import measure_callbacks
 from tests.bench.figures import Figure
 from tests.bench.growth import measure_growth
 from tests.bench.machine import this_machine
@@ -15,12 +16,15 @@ from tests.bench.peers import measure_peers
 from tests.bench.replays import measure_replay
 from tests.bench.report import print_json, print_table
 from tests.bench.rounds import say
+from tests.bench.settling import measure_settling
 from tests.bench.sizes import FULL, QUICK, Sizes
 
 BENCHMARKS: dict[str, Callable[[Sizes], Iterator[Figure]]] = {
     "P1": measure_replay,
     "P2": measure_single,
     "P3": measure_batches,
+    "P4": measure_callbacks,
+    "P5": measure_settling,
     "P8": measure_growth,
     "peers": measure_peers,
 }

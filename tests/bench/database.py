@@ -89,6 +89,15 @@ def seed_qrs(url: str, count: int, *, prefix: str = "order", due_minor: int = 15
             return cursor.execute(_setup.open_qrs.sql, wanted).fetchall()
 
 
+def seed_unasked_qrs(url: str, count: int, *, prefix: str = "order", due_minor: int) -> list[OpenQr]:
+    """Make `count` invoices, each with an open QR that nobody has asked about yet."""
+    qrs = seed_qrs(url, count, prefix=prefix, due_minor=due_minor)
+    with superuser(url) as connection:
+        _setup.forget_requests(connection, prefix=prefix)
+        connection.execute("VACUUM (ANALYZE)")
+    return qrs
+
+
 @contextmanager
 def superuser(url: str) -> Iterator[psycopg.Connection[Any]]:
     with psycopg.connect(url, autocommit=True, options="-c search_path=tootsoo") as connection:

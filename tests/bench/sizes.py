@@ -20,6 +20,12 @@ class Sizes:
     slices: int
     """The peers' work is done slice by slice, each side in turn."""
     slice_invoices: int
+    callbacks: int
+    """Of each side in each round of P4, as fast as they are answered."""
+    paced_callbacks: int
+    """Likewise, 200 a second."""
+    settled: int
+    """Payments of each side in each round of P5."""
 
 
 FULL = Sizes(
@@ -33,6 +39,9 @@ FULL = Sizes(
     replay_rounds=5,
     slices=5,
     slice_invoices=2_000,
+    callbacks=3_000,
+    paced_callbacks=1_000,
+    settled=800,
 )
 QUICK = Sizes(
     rounds=3,
@@ -45,4 +54,7 @@ QUICK = Sizes(
     replay_rounds=2,
     slices=2,
     slice_invoices=100,
+    callbacks=500,
+    paced_callbacks=200,
+    settled=100,
 )

@@ -88,3 +88,15 @@ FROM unnest(:invoice_ids::text[], :amounts_minor::bigint[]) AS e (invoice_id, am
 -- Write that many QRs are settled.
 UPDATE gateway_invoice SET state = 'settled'
 WHERE id = ANY (:gateway_invoice_ids::uuid[]);
+
+-- name: request_check(id)!
+-- Write that a check of one QR is asked for.
+UPDATE gateway_invoice SET
+    requested = requested + 1, request_source = 'callback', next_check_at = now(), rung_at = now()
+WHERE id = :id;
+
+-- name: claim_check(id, lease_token)!
+-- Take the check of one QR.
+UPDATE gateway_invoice SET
+    lease_token = :lease_token, lease_until = now() + interval '12 s', checked_at = now(), attempts = attempts + 1
+WHERE id = :id;

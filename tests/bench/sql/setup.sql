@@ -86,3 +86,10 @@ CROSS JOIN LATERAL (
 INSERT INTO payment (gateway, payment_id, invoice_id, currency, received_minor)
 SELECT gateway, payment_id, invoice_id, currency, amount_minor
 FROM filled;
+
+-- name: forget_requests(prefix)!
+-- Let nothing have been asked for yet about the QRs of these seeded invoices.
+UPDATE gateway_invoice SET
+    requested = 0, request_source = NULL, next_check_at = NULL, rung_at = NULL, checked_at = NULL, lease_token = NULL,
+    lease_until = NULL, attempts = 0, awaited_payment_ids = '{}', awaited_since = NULL
+WHERE invoice_id LIKE '%%-' || :prefix || '-%%';
