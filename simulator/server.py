@@ -144,7 +144,7 @@ class _Server(uvicorn.Server):
 @contextmanager
 def _listening(host: str, port: int, *, allow_public: bool) -> Iterator[socket.socket]:
     if not (allow_public or is_loopback(host)):
-        raise ValueError(f"others could reach {host}: the simulator serves 127.0.0.1, unless public is allowed")
+        raise ValueError(f"others could reach {host}: only this machine is served, unless it is said to be --public")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.create_server((host, port), family=family, backlog=BACKLOG) as listener:
         yield listener

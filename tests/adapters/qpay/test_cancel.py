@@ -44,7 +44,7 @@ def test_other_refusals_of_a_cancel_are_refusals(qpay: ScriptedQPay, gateway: QP
     with pytest.raises(GatewayRefusedError) as refused:
         gateway.cancel(ref("i-1"))
 
-    assert refused.value.code == "INVOICE_NOTFOUND"
+    assert (refused.value.code, refused.value.final) == ("INVOICE_NOTFOUND", True)
 
 
 def test_paid_in_a_server_error_proves_nothing(qpay: ScriptedQPay, gateway: QPayGateway) -> None:

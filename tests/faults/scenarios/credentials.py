@@ -4,6 +4,7 @@ import random
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from tests.faults.fleet import FaultError
@@ -17,6 +18,7 @@ SPACING_S = 3.0
 """Between two logins, with `HASTE`: half a minute."""
 COLD = 4
 STORM_S = 12.0
+LOG_IN = "POST /v2/auth/token"
 MERCHANT = "TEST_MERCHANT"
 SETTLED_WITHIN_S = 60.0
 RIVALRY_S = 20.0
@@ -26,14 +28,19 @@ CUSTOMERS_MIN = 12
 
 def tokens_die(stage: Stage) -> None:
     """Four cold workers; a token that runs out; 401 for whatever is asked; another process that has logged in."""
-    sales = stage.shop.open_many(32, stage.rng)
-    cold, ended, stormy, displaced = (sales[first : first + 8] for first in range(0, 32, 8))
+    sales = stage.shop.open_many(48, stage.rng)
+    cold, ended, stormy, displaced = sales[:24], sales[24:32], sales[32:40], sales[40:]
 
-    _pay(stage, cold)
+    workers = stage.start_workers(COLD, WORKER_THREADS="2")  # so that none takes the work of all
     stage.valkey("FLUSHALL")
     logins = _logins(stage)
-    stage.start_workers(COLD)
+    stage.shop.break_gateway({"endpoint": LOG_IN, "kind": "latency", "probability": 1, "seconds": 1.2})
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(stage.shop.pay, cold))
     stage.await_recorded(*_payments(cold), within_s=SETTLED_WITHIN_S)
+    stage.shop.mend_gateway()
+    if not all(worker.says("check.started") for worker in workers):
+        raise FaultError("not all of the cold workers had anything to do")
     _require_logins(stage, since=logins, at_most=1, what=f"{COLD} cold workers")
 
     logins = _logins(stage)
