@@ -14,6 +14,7 @@ class NotifyTarget:
     """Each signs: the new one and, while it is being replaced, the old one."""
     allow_private: bool
     timeout_s: float
+    threads: int = 4
 
 
 def notify_target(settings: NotifySettings) -> NotifyTarget | None:
@@ -37,4 +38,5 @@ def notify_target(settings: NotifySettings) -> NotifyTarget | None:
         secrets=tuple(secret.get_secret_value() for secret in settings.notify_secret),
         allow_private=settings.notify_allow_private,
         timeout_s=settings.notify_timeout_s,
+        threads=settings.notify_threads,
     )

@@ -28,6 +28,8 @@ class Scenario:
     """Plays with a clock that can be set."""
     older_worker: bool = False
     """Begins with a database and a worker of the version before the last migration."""
+    tells: bool = False
+    """Has an application that is to be told; it is not there before the scenario starts it."""
     small_disk: bool = False
     """Plays on a disk that can be filled."""
     may_ask: bool = False

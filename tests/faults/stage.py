@@ -25,6 +25,7 @@ from tests.faults.fleet import FaultError, Fleet, Process, await_start, wait_for
 from tests.faults.network import Network
 from tests.faults.servers import kill_server, own_servers, start_again
 from tests.faults.shop import Sale, Shop
+from tests.merchant import SECRET
 from worker.clock import utc_now
 from worker.compose.database import open_keys
 from worker.kill_points import KillPoint
@@ -59,6 +60,8 @@ class Stage:
     scheduler: Process
     clock: Clock | None = None
     """That of all of them, where it can be set."""
+    notify_port: int | None = None
+    """Where they tell an application."""
     workers: list[Process] = field(default_factory=list)
     healed_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     witnessed: dict[int, str] = field(default_factory=dict)
@@ -192,6 +195,7 @@ def new_stage(
     older: Sequence[str] | None = None,
     home: Path | None = None,
     clock: Clock | None = None,
+    notify_port: int | None = None,
 ) -> Iterator[Stage]:
     """Put everything up but the workers, and take it down at the end. Call it from the main thread.
 
@@ -220,6 +224,7 @@ def new_stage(
             "QPAY_PASSWORD": kept.qpay_password,
             "QPAY_INVOICE_CODE": "TEST_INVOICE",
             "QPAY_ALLOW_PARTIAL": "true",
+            **({} if notify_port is None else _telling(notify_port)),
             **env,
         }
         folder = logs / "empty"  # where no .env and no run file is
@@ -256,11 +261,17 @@ def new_stage(
             simulator=simulator,
             scheduler=scheduler,
             clock=clock,
+            notify_port=notify_port,
             workers=workers,
         )
         _await_answers(stage)
         await_start(scheduler)
         yield stage
+
+
+def _telling(port: int) -> Mapping[str, str]:
+    url = f"http://127.0.0.1:{port}/tootsoo/notifications/"
+    return {"NOTIFY_URL": url, "NOTIFY_SECRET": SECRET, "NOTIFY_ALLOW_PRIVATE": "true"}
 
 
 def _older_worker(fleet: Fleet, older: Sequence[str]) -> Process:

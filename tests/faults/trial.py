@@ -17,6 +17,7 @@ from tests.faults.oracle import Breach, Budget, Evidence
 from tests.faults.scenario import ImpossibleHereError, Scenario
 from tests.faults.small_disk import small_disk
 from tests.faults.stage import STUCK_FOR_S, Stage, new_stage
+from worker.local import free_port
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +61,7 @@ def try_once(scenario: Scenario, *, seed: int, logs: Path) -> Outcome:
                 older=older_version(logs / "older") if scenario.older_worker else None,
                 home=home,
                 clock=clock,
+                notify_port=free_port() if scenario.tells else None,
             ) as stage,
         ):
             up_s, notes = time.monotonic() - begun, stage.notes

@@ -13,6 +13,7 @@ from tests.waiting import wait_until
 from tests.worker.conftest import Stack
 from tests.worker.scrape import Scrape
 from tests.worker.test_cli import run
+from worker.compose.notifying import compose_notifier
 from worker.compose.processes import compose_scheduler, compose_worker
 from worker.metrics.instruments import Metrics
 from worker.notify_target import NotifyTarget
@@ -52,16 +53,19 @@ def tick(stack: Stack, application: Application, metrics: Metrics) -> Iterator[T
             notify=target,
             metrics=metrics,
         ) as (broker, _),
+        compose_notifier(target, database=groups.database, redis=groups.redis, metrics=metrics) as ((apart, _),),
         compose_scheduler(
             database=groups.database, redis=groups.redis, checks=groups.checks, jobs=(), notify=target
         ) as ticks,
     ):
-        worker = dramatiq.Worker(broker, worker_threads=4, worker_timeout=50)
-        worker.start()
+        workers = [dramatiq.Worker(one, worker_threads=4, worker_timeout=50) for one in (broker, apart)]
+        for worker in workers:
+            worker.start()
         try:
             yield ticks["notify"]
         finally:
-            worker.stop()
+            for worker in workers:
+                worker.stop()
 
 
 def test_a_payment_is_told_at_once_with_the_balance_that_the_api_shows(

@@ -9,7 +9,7 @@ import typer
 from worker.accounts import load_accounts
 from worker.cli.schedule import jobs_of_settings, show_schedule
 from worker.compose.database import migrate_database
-from worker.compose.notifying import queues_apart
+from worker.compose.notifying import compose_notifier
 from worker.compose.processes import await_servers, compose_scheduler, compose_web, compose_worker
 from worker.consumer import consume
 from worker.kill_points import load_accident
@@ -131,9 +131,7 @@ def worker(metrics_port: MetricsPort = None, metrics_host: MetricsHost = "127.0.
     timezone = load(CommonSettings).timezone
     threads, within_s = load(WorkerSettings).worker_threads, load(StartSettings).start_within_s
     start_logs("worker", *groups)
-    database, redis, checks, accounts, web_settings, refresh, seals, history, look_back, allowed, notify_settings = (
-        groups
-    )
+    database, redis, checks, accounts, web_settings, refresh, seals, history, look_back, allowed, _ = groups
     accident, metrics = load_accident(), Metrics()
     if accident is not None:
         log.warning("worker.will_have_an_accident", point=accident.point.value, signal=accident.signal.name)
@@ -155,8 +153,9 @@ def worker(metrics_port: MetricsPort = None, metrics_host: MetricsHost = "127.0.
             metrics=metrics,
             accident=accident,
         ) as (broker, held),
+        compose_notifier(notify, database=database, redis=redis, metrics=metrics) as apart,
     ):
-        consume(broker, threads=threads, held=held, apart=queues_apart(notify_settings))
+        consume(broker, threads=threads, held=held, apart=apart)
 
 
 def scheduler(

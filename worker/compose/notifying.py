@@ -1,25 +1,43 @@
 """What tells the merchant's application."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from dramatiq.brokers.redis import RedisBroker
+
 from adapters.merchant.application import MerchantApplication
-from adapters.postgres import connection as postgres
 from adapters.postgres.notifications import Notifications
-from adapters.redis.doorbell import NOTIFY_QUEUE
+from adapters.redis.doorbell import NOTIFY_ACTOR, NOTIFY_QUEUE
+from worker.actors import declare_notify
 from worker.clock import utc_now
 from worker.compose.database import open_database
+from worker.compose.services import open_broker
 from worker.metrics.instruments import Metrics
 from worker.notify import Notify
 from worker.notify_target import NotifyTarget
-from worker.settings import DatabaseSettings, NotifySettings
+from worker.settings import DatabaseSettings, NotifySettings, RedisSettings
+
+REDIS_TIMEOUT_S = 5.0
 
 
 @contextmanager
-def compose_notify(target: NotifyTarget, *, pool: postgres.Pool, metrics: Metrics) -> Iterator[Notify]:
-    """Put together what delivers; connections are opened by the first delivery."""
-    with MerchantApplication(target.url, allow_private=target.allow_private) as application:
-        yield Notify(
+def compose_notifier(
+    target: NotifyTarget | None, *, database: DatabaseSettings, redis: RedisSettings, metrics: Metrics
+) -> Iterator[Sequence[tuple[RedisBroker, int]]]:
+    """Put together what tells the application: a broker and how many threads it takes; none when nobody is told.
+
+    Broker, threads and connections are its own, so that an application that hangs holds up nothing else. The first
+    delivery opens the connections to it.
+    """
+    if target is None:
+        yield ()
+        return
+    broker = open_broker(redis, timeout_s=REDIS_TIMEOUT_S)
+    with (
+        open_database(database.model_copy(update={"database_pool_size": target.threads})) as pool,
+        MerchantApplication(target.url, allow_private=target.allow_private) as application,
+    ):
+        notify = Notify(
             notifications=Notifications(pool, timeout_s=target.timeout_s),
             post=application.post,
             secrets=target.secrets,
@@ -27,11 +45,11 @@ def compose_notify(target: NotifyTarget, *, pool: postgres.Pool, metrics: Metric
             clock=utc_now,
             told=metrics.notification_tried,
         )
-
-
-def queues_apart(settings: NotifySettings) -> Mapping[str, int]:
-    """Return the queues for which a worker has threads of their own, and how many."""
-    return {} if settings.notify_url is None else {NOTIFY_QUEUE: settings.notify_threads}
+        declare_notify(
+            broker, queue=NOTIFY_QUEUE, name=NOTIFY_ACTOR, notify=metrics.counting_errors(NOTIFY_ACTOR, notify)
+        )
+        yield ((broker, target.threads),)
+    broker.close()
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from uuid import UUID
 
@@ -23,13 +23,12 @@ from adapters.redis import doorbell as redis_doorbell
 from adapters.redis.doorbell import Doorbell, DoorbellError
 from domain.schedule import Job
 from worker.accounts import Accounts
-from worker.actors import declare_actors, declare_job, declare_notify
+from worker.actors import declare_actors, declare_job
 from worker.clock import utc_now
 from worker.close import CloseDue
 from worker.compose.core import check_requests_on, gateway_invoices_on, open_core
 from worker.compose.database import compose_seal, correct_on, open_database, record_on
 from worker.compose.issuing import issue_on, pay_pages_of, refresh_on, tokens_of
-from worker.compose.notifying import compose_notify
 from worker.compose.reconciling import look_back_on
 from worker.compose.services import open_broker
 from worker.held import Held
@@ -190,11 +189,10 @@ def compose_worker(
 ) -> Iterator[tuple[RedisBroker, Held]]:
     """Put the worker process together: a broker whose actors settle and do the schedule's jobs, and what they hold.
 
-    With a `notify` they also tell the merchant's application. An `accident` befalls a worker under test.
+    With a `notify` each append wakes who tells the merchant's application. An `accident` befalls a worker under test.
     """
     metrics = metrics or Metrics()
     with (
-        ExitStack() as also,
         open_core(
             database=database,
             redis=redis,
@@ -220,16 +218,6 @@ def compose_worker(
             queues=[redis_doorbell.queue_of(gateway) for gateway in core.gateways],
             actors={name: metrics.counting_errors(name, act) for name, act in actors.items()},
         )
-        if notify is not None:
-            declare_notify(
-                core.broker,
-                queue=redis_doorbell.NOTIFY_QUEUE,
-                name=redis_doorbell.NOTIFY_ACTOR,
-                notify=metrics.counting_errors(
-                    redis_doorbell.NOTIFY_ACTOR,
-                    also.enter_context(compose_notify(notify, pool=core.pool, metrics=metrics)),
-                ),
-            )
         runs, kept = ScheduleRuns(core.pool), History(core.pool)
         refresh_all = refresh_on(
             core,
