@@ -1,7 +1,6 @@
 """Look back: each night compare the last days again, so that what changed afterwards is noticed without being told."""
 
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
 
 import structlog
@@ -21,8 +20,13 @@ CALLS_MAX = 1_500
 the oldest go first and the others the next night; yesterday goes before all."""
 
 
+CHECKED_AFTER_S = 90.0
+"""So long after the last day those are compared again of which checks were queued: these have ended by then, also what
+was looked at twice, and people find in the morning what is left."""
+
+
 class LookBackFailedError(Exception):
-    """A gateway did not tell its list; what was compared is kept, and the next try goes on from there."""
+    """A gateway did not tell its list, or the worker stops; what was compared is kept, and the next try goes on."""
 
 
 class LookBack:
@@ -37,7 +41,8 @@ class LookBack:
         days: int,
         current_night: Callable[[], date],
         first_day: Callable[[str], date | None],
-        pause: Callable[[], None],
+        pause: Callable[[float], None],
+        page_pause_s: float,
     ) -> None:
         """`days` before the night are looked at, those before a gateway's `first_day` with us are not."""
         self._reconcile = reconcile
@@ -47,6 +52,7 @@ class LookBack:
         self._current_night = current_night
         self._first_day = first_day
         self._pause = pause
+        self._page_pause_s = page_pause_s
 
     def __call__(self, period: str) -> str:
         """Compare the days before a night, and say in a few words what it came to.
@@ -83,16 +89,24 @@ class LookBack:
         for day in _in_order(days, compared):
             if calls_left <= 0 and day != days[0]:
                 break
-            report = self._reconcile(gateway, day, source=Source.SWEEP, night=night, after_page=lambda _: self._pause())
-            calls_left -= report.list_calls
-            reports.append(report)
+            reports.append(self._compare(gateway, day, night=night))
+            calls_left -= reports[-1].list_calls
+        queued = sum(report.queued for report in reports)
+        reports = self._compare_checked(gateway, reports, night=night)
         done = len(reports) + sum(one.tonight for one in compared.values())
-        return _words(gateway, reports, done=done, of=len(days))
+        return _words(gateway, reports, queued=queued, done=done, of=len(days))
 
+    def _compare_checked(self, gateway: str, reports: Sequence[DayReport], *, night: date) -> list[DayReport]:
+        """Compare days again of which something was checked, once the checks have had their time."""
+        if not any(report.queued for report in reports):
+            return list(reports)
+        self._pause(CHECKED_AFTER_S)
+        return [self._compare(gateway, one.day, night=night) if one.queued else one for one in reports]
 
-def pausing(pause_s: float) -> Callable[[], None]:
-    """Return a pause of so long."""
-    return lambda: time.sleep(pause_s)
+    def _compare(self, gateway: str, day: date, *, night: date) -> DayReport:
+        return self._reconcile(
+            gateway, day, source=Source.SWEEP, night=night, after_page=lambda _: self._pause(self._page_pause_s)
+        )
 
 
 def _in_order(days: list[date], compared: Mapping[date, Compared]) -> list[date]:
@@ -105,10 +119,10 @@ def _in_order(days: list[date], compared: Mapping[date, Compared]) -> list[date]
     return [*first, *never, *again]
 
 
-def _words(gateway: str, reports: list[DayReport], *, done: int, of: int) -> str:
+def _words(gateway: str, reports: list[DayReport], *, queued: int, done: int, of: int) -> str:
     with_open = [report.day.isoformat() for report in reports if report.open]
     shown = f" ({', '.join(with_open[:5])}{', …' if len(with_open) > 5 else ''})" if with_open else ""  # noqa: PLR2004 - a few
     return (
         f"{gateway}: {done} of {of} days compared, {sum(report.listed_rows for report in reports):,} rows,"
-        f" {len(with_open)} days with something open{shown}, {sum(report.queued for report in reports)} checks queued"
+        f" {len(with_open)} days with something open{shown}, {queued} checks queued"
     )

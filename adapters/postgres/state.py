@@ -28,6 +28,10 @@ class ReadOnlyError(Exception):
     """PostgreSQL answers, and refuses to write: a standby, or an operator's setting."""
 
 
+COMPARISONS_MAX = 5_000
+"""The comparisons of the last weeks: what is older was compared again since, or will not be."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobState:
     """How one job of the schedule stands."""
@@ -38,6 +42,16 @@ class JobState:
     """Since the oldest run was entered that has not ended; 0 when there is none."""
     failed: bool
     """The last run that ended was given up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReconciledState:
+    """How the comparison with one gateway's list stands."""
+
+    behind_s: float
+    """Since the end of the newest day that was compared, by UTC."""
+    open: int
+    """Payments that were open when their day was last compared."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +79,8 @@ class State:
     """Invoices whose QR was closed to be renewed, and that have no other yet."""
     owed_qr_oldest_s: float = 0.0
     """How long the first of them has been without."""
+    reconciled: Mapping[str, ReconciledState] = field(default_factory=dict)
+    """By gateway; one whose list was never compared is absent."""
 
 
 class StateStore:
@@ -107,6 +123,10 @@ def _read(connection: Connection) -> State:
         jobs=_read_jobs(connection),
         owed_qrs=owed["count"],
         owed_qr_oldest_s=owed["oldest_s"],
+        reconciled={
+            row["gateway"]: ReconciledState(behind_s=row["behind_s"], open=row["open"])
+            for row in _queries.reconciled(connection, most=COMPARISONS_MAX)
+        },
         **_read_notifications(connection),
     )
 

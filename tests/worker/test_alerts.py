@@ -15,7 +15,7 @@ from prometheus_client.core import Metric
 from adapters.postgres.check_requests import ClaimedCheck
 from adapters.postgres.ledger import Appended, Opened
 from adapters.postgres.notifications import Staged
-from adapters.postgres.state import JobState, State
+from adapters.postgres.state import JobState, ReconciledState, State
 from domain.delivery import TryAgain
 from domain.discrepancy import Discrepancy, DiscrepancyKind
 from domain.gateway import GatewayUnauthorisedError
@@ -46,6 +46,7 @@ STATE = State(
     notifications_pending=1,
     oldest_notification_s=1.0,
     jobs={"seal": JobState(done_ago_s=1.0, unfinished_s=0.0, failed=False)},
+    reconciled={"qpay": ReconciledState(behind_s=1.0, open=1)},
 )
 STAGED = Staged(
     id=1, message_id=uuid4(), invoice_id="order-1", sequence=1, type=NotificationType.INVOICE_PAID, data={},

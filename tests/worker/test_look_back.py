@@ -1,6 +1,6 @@
 """Each night the last days are compared again: yesterday first, each once, and what nobody announced is noticed."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -8,11 +8,12 @@ import pytest
 
 from adapters.postgres.schedule import ScheduleRuns
 from tests.waiting import wait_until
-from tests.worker.conftest import Stack
+from tests.worker.conftest import METRICS_TOKEN, Stack
 from tests.worker.reconciling import ZONE, paid, questions, sql, tell, today, tomorrow
+from tests.worker.scrape import scrape
 from worker.compose.core import open_core
 from worker.compose.reconciling import look_back_on
-from worker.look_back import LookBack, LookBackFailedError
+from worker.look_back import CHECKED_AFTER_S, LookBack, LookBackFailedError
 from worker.metrics.instruments import Metrics
 from worker.settings import LookBackSettings
 
@@ -20,7 +21,7 @@ TOMORROW = (today() + timedelta(days=1)).isoformat()
 
 
 @contextmanager
-def looking_back(stack: Stack, *, days: int = 3) -> Iterator[LookBack]:
+def looking_back(stack: Stack, *, days: int = 3, pause: Callable[[float], None] = lambda _: None) -> Iterator[LookBack]:
     """The nightly job, as it is tomorrow."""
     groups = stack.groups
     with open_core(
@@ -39,6 +40,7 @@ def looking_back(stack: Stack, *, days: int = 3) -> Iterator[LookBack]:
             timezone=ZONE,
             clock=tomorrow,
             scheduled=lambda: runs.now() + timedelta(days=1),
+            pause=pause,
         )
 
 
@@ -129,16 +131,23 @@ def _told(look_back: LookBack) -> str | None:
 
 
 def test_a_refund_and_a_payment_that_is_gone_are_noticed_though_nobody_told(
-    stack: Stack, working: object, look_back: LookBack
+    stack: Stack, working: Callable[[], int]
 ) -> None:
     refunded, gone = paid(stack, "refunded"), paid(stack, "gone")
     tell(stack, refunded, status="REFUNDED")
     tell(stack, gone, hidden=True)
 
-    told = look_back(TOMORROW)
+    def let_them_be_checked(pause_s: float) -> None:
+        if pause_s >= CHECKED_AFTER_S:
+            wait_until(lambda: working() >= 0 and stack.invoice("refunded")["balance"]["status"] == "refunded")
+            wait_until(lambda: [one["kind"] for one in questions(stack)] == ["missing_at_gateway"])
 
-    assert callable(working)
-    wait_until(lambda: working() >= 0 and stack.invoice("refunded")["balance"]["status"] == "refunded")
+    with looking_back(stack, pause=let_them_be_checked) as look_back:
+        told = look_back(TOMORROW)
+
     assert stack.payments("refunded")[-1]["source"] == "sweep"
-    wait_until(lambda: [one["kind"] for one in questions(stack)] == ["missing_at_gateway"])
     assert told.endswith(f"1 days with something open ({today()}), 2 checks queued")
+    assert [row["open"] for row in sql(stack, "SELECT open FROM reconciliation_run ORDER BY id")] == [2, 1]
+    web = scrape(f"{stack.api.base_url}/metrics", METRICS_TOKEN)
+    assert web("tootsoo_reconcile_open", gateway="qpay") == 1
+    assert web("tootsoo_reconciled_behind_seconds", gateway="qpay") == 0

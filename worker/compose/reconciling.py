@@ -1,6 +1,6 @@
 """What compares gateways' lists with what is recorded: a person's report, and the nightly look back."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
 from zoneinfo import ZoneInfo
@@ -15,7 +15,7 @@ from worker.clock import Clock, utc_now
 from worker.compose.core import Core, open_core
 from worker.follow_up import FollowUp
 from worker.jobs import RECONCILE_AT
-from worker.look_back import PAUSE_S, LookBack, pausing
+from worker.look_back import PAUSE_S, LookBack, LookBackFailedError
 from worker.metrics.instruments import Metrics
 from worker.reconcile import Reconcile
 from worker.settings import CheckSettings, DatabaseSettings, LookBackSettings, RedisSettings
@@ -56,14 +56,19 @@ def look_back_on(
     timezone: str,
     clock: Clock = utc_now,
     scheduled: Clock | None = None,
+    pause: Callable[[float], None] | None = None,
 ) -> LookBack:
     """Put the nightly look back together. It leaves half of the calls that may be sent to everybody else.
 
-    `scheduled` is the schedule's own clock, PostgreSQL's.
+    `scheduled` is the schedule's own clock, PostgreSQL's; a `pause` of its own ends when the worker is told to stop.
     """
     zone = ZoneInfo(timezone)
     calls_per_s = accounts.calls_per_s
     reconciliations, now = Reconciliations(core.pool), scheduled or ScheduleRuns(core.pool).now
+
+    def pause_unless_stopping(pause_s: float) -> None:
+        if core.held.told_to_stop.wait(pause_s):
+            raise LookBackFailedError("the worker stops")
 
     def current_night() -> date:
         return latest_night(Nightly(at=RECONCILE_AT, zone=zone), now=now())
@@ -79,7 +84,8 @@ def look_back_on(
         days=settings.lookback_days,
         current_night=current_night,
         first_day=first_day,
-        pause=pausing(max(PAUSE_S, 2 / calls_per_s) if calls_per_s else PAUSE_S),
+        pause=pause or pause_unless_stopping,
+        page_pause_s=max(PAUSE_S, 2 / calls_per_s) if calls_per_s else PAUSE_S,
     )
 
 

@@ -63,7 +63,22 @@ def _families(state: State | None) -> Iterator[GaugeMetricFamily]:
         for (gateway, currency), minor in state.suspense_minor.items():
             suspense.add_metric([gateway, currency], minor)
     yield from (requests, oldest, unrung, parked, owed, owed_s, questions, suspense)
+    yield from _reconciled_families(state)
     yield from _job_families(state)
+
+
+def _reconciled_families(state: State | None) -> Iterator[GaugeMetricFamily]:
+    behind = GaugeMetricFamily(
+        "tootsoo_reconciled_behind_seconds", "Since the end of the newest compared day.", labels=["gateway"]
+    )
+    still_open = GaugeMetricFamily(
+        "tootsoo_reconcile_open", "Payments that differ from a gateway's list.", labels=["gateway"]
+    )
+    reconciled = state.reconciled if state is not None else {}
+    for gateway, one in reconciled.items():
+        behind.add_metric([gateway], one.behind_s)
+        still_open.add_metric([gateway], one.open)
+    yield from (behind, still_open)
 
 
 def _notification_families(state: State | None) -> Iterator[GaugeMetricFamily]:

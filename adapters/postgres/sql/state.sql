@@ -91,3 +91,16 @@ LEFT JOIN LATERAL (
 ) AS unfinished ON true
 WHERE jobs.job IS NOT NULL
 LIMIT :most;
+
+-- name: reconciled(most)
+-- Read of each gateway, from the comparisons that were made last, how long ago the newest compared day ended (by UTC), and
+-- how many payments were open when each day was last compared.
+SELECT last.gateway,
+    greatest(0, extract(epoch FROM now() - (max(last.day) + 1)::timestamp AT TIME ZONE 'UTC'))::float8 AS behind_s,
+    sum(last.open)::bigint AS open
+FROM (
+    SELECT DISTINCT ON (run.gateway, run.day) run.gateway, run.day, run.open
+    FROM (SELECT id, gateway, day, open FROM reconciliation_run ORDER BY id DESC LIMIT :most) AS run
+    ORDER BY run.gateway, run.day, run.id DESC
+) AS last
+GROUP BY last.gateway;
