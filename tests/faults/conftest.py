@@ -16,10 +16,10 @@ from adapters.embedded.server import Server
 from adapters.embedded.servers import EmbeddedServers, remove_home, start_servers
 from adapters.postgres.schema import migrate
 from tests.waiting import wait_until
-from tests.worker.conftest import Stack, retry_limit, spacing_s, stack, switches
+from tests.worker.conftest import Stack, api_limits, retry_limit, spacing_s, stack, switches
 from worker.settings import names_of_settings
 
-__all__ = ["retry_limit", "spacing_s", "stack", "switches"]
+__all__ = ["api_limits", "retry_limit", "spacing_s", "stack", "switches"]
 
 SEAL_SECRET = "a seal secret that only tests know"
 
