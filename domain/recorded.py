@@ -106,6 +106,15 @@ class RecordedPayment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BankMoney:
+    """A payment that a bank's statement proved. `occurred_at` is UTC."""
+
+    payment_id: str
+    amount: Money
+    occurred_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedInvoice:
     """What decisions need of an invoice's balance."""
 
@@ -114,9 +123,13 @@ class RecordedInvoice:
     due: Money
     net: Money
     """Received less refunded."""
+    outstanding: Money
+    """What is still to be paid; nothing when void."""
     voided: bool
     routes: frozenset[str]
     """The gateways and QRs by which it has received money."""
+    by_bank: tuple[BankMoney, ...] = ()
+    """What statements brought: a gateway may tell of the same money later."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,6 +28,8 @@ _LOADED = [
         "refund_at_gateway",
         "replay",
         "simulate",
+        "statement",
+        "statement_review",
         "verify",
     )
 ]
@@ -36,7 +38,7 @@ _LOADED = [
 def run(folder: Path, words: Sequence[str], env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     """Run `tootsoo` with these words in a folder, with nothing else in its environment, and return how it ended."""
     forks = multiprocessing.get_context("forkserver")
-    forks.set_forkserver_preload([__name__, *_LOADED])
+    forks.set_forkserver_preload([__name__, *_LOADED, "worker.compose.statements"])
     with tempfile.TemporaryDirectory(prefix="tootsoo-run-") as outputs:
         told, complained = Path(outputs, "stdout"), Path(outputs, "stderr")
         process = forks.Process(target=_be_tootsoo, args=(folder, list(words), dict(env), told, complained))

@@ -7,7 +7,7 @@ from moneyed import Money
 from domain.dossier import DiscrepancyFacts
 from domain.money import MNT
 
-_GATEWAYS = {"qpay": "QPay", "socialpay": "SocialPay", "manual_bank": "a person"}
+_GATEWAYS = {"qpay": "QPay", "socialpay": "SocialPay", "manual_bank": "a person", "bank": "the bank"}
 _SIGNS = {MNT: "₮"}
 _TEXT_MAX_CHARS = 500
 

@@ -92,6 +92,13 @@ class Discrepancies:
         with self._pool.connection() as connection:
             return ask_all(connection, [question], now=now) == 1
 
+    def ask_many(self, questions: Sequence[Discrepancy], *, now: datetime) -> int:
+        """Ask what no gateway's answer raised, all or none; returns how many were not asked before."""
+        if not questions:
+            return 0
+        with self._pool.connection() as connection:
+            return ask_all(connection, questions, now=now)
+
 
 def ask_all(connection: Connection, questions: Sequence[Discrepancy], *, now: datetime) -> int:
     """Ask questions in the caller's transaction; return how many opened by it."""

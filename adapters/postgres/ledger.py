@@ -26,6 +26,11 @@ TRIES = 8
 """How often a decision is made anew because others were faster; each time more is locked, or more is known."""
 
 
+MANY = 100
+"""So many payments are worth new plans: those of a session may have been made while the tables were all but empty, and
+would then read all of a table for each payment."""
+
+
 class LedgerBusyError(Exception):
     """Others changed what a decision was about, time and again. Nothing was written; trying again helps."""
 
@@ -111,6 +116,8 @@ class Ledger:
         guess: Seen | None,
     ) -> Appended:
         with self._pool.connection() as connection:
+            if len(about.payments) >= MANY:
+                _queries.plan_anew(connection)
             for attempt in range(TRIES):
                 try:
                     if attempt == 0:

@@ -10,7 +10,15 @@ from adapters.postgres.connection import Connection, Row
 from adapters.postgres.queries import load_queries
 from domain.money import from_minor_units
 from domain.payment_event import Kind, OccurredAtSource
-from domain.recorded import PaymentKey, Recorded, RecordedEvent, RecordedInvoice, RecordedPayment, route_of
+from domain.recorded import (
+    BankMoney,
+    PaymentKey,
+    Recorded,
+    RecordedEvent,
+    RecordedInvoice,
+    RecordedPayment,
+    route_of,
+)
 
 _queries = load_queries("ledger")
 
@@ -82,9 +90,13 @@ def see(connection: Connection, about: About) -> Seen:
     )
     references = _references(connection, about.reference_keys) if about.reference_keys else {}
     routes = {balance["invoice_id"]: balance.pop("routes") or () for balance in row["balances"]}
+    by_bank = {balance["invoice_id"]: balance.pop("by_bank") or () for balance in row["balances"]}
     return Seen(
         recorded=Recorded(
-            invoices={one["invoice_id"]: _invoice(one, routes=routes[one["invoice_id"]]) for one in row["balances"]},
+            invoices={
+                one["invoice_id"]: _invoice(one, routes=routes[one["invoice_id"]], by_bank=by_bank[one["invoice_id"]])
+                for one in row["balances"]
+            },
             payments=_payments(row["events"], references),
         ),
         balances=row["balances"],
@@ -102,14 +114,26 @@ def _columns(payments: frozenset[PaymentKey]) -> tuple[list[str], list[str]]:
     return [gateway for gateway, _ in payments], [payment_id for _, payment_id in payments]
 
 
-def _invoice(balance: Row, *, routes: Sequence[tuple[str, str | None]]) -> RecordedInvoice:
+def _invoice(
+    balance: Row, *, routes: Sequence[tuple[str, str | None]], by_bank: Sequence[tuple[str, int, str]] = ()
+) -> RecordedInvoice:
     currency = balance["currency"]
+    lacking = 0 if balance["voided"] else max(0, balance["due_minor"] - balance["received_minor"])
     return RecordedInvoice(
         id=balance["invoice_id"],
         currency=currency,
         due=from_minor_units(balance["due_minor"], currency=currency),
         net=from_minor_units(balance["received_minor"] - balance["refunded_minor"], currency=currency),
+        outstanding=from_minor_units(lacking, currency=currency),
         voided=balance["voided"],
+        by_bank=tuple(
+            BankMoney(
+                payment_id=payment_id,
+                amount=from_minor_units(amount_minor, currency=currency),
+                occurred_at=datetime.fromisoformat(at),
+            )
+            for payment_id, amount_minor, at in by_bank
+        ),
         routes=frozenset(route_of(gateway, UUID(qr) if qr else None) for gateway, qr in routes),
     )
 

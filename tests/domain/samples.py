@@ -9,7 +9,7 @@ from domain.invoice import ChangeKind, InvoiceChange
 from domain.money import money
 from domain.payment_event import Kind, OccurredAtSource, PaymentEvent, Source
 from domain.reconciler import CheckedInvoice
-from domain.recorded import PaymentKey, Recorded, RecordedEvent, RecordedInvoice, RecordedPayment, route_of
+from domain.recorded import BankMoney, PaymentKey, Recorded, RecordedEvent, RecordedInvoice, RecordedPayment, route_of
 
 NOON = datetime(2026, 11, 22, 4, 0, tzinfo=UTC)
 GATEWAY_INVOICE = UUID("00000000-0000-4000-8000-000000000001")
@@ -90,7 +90,13 @@ def recorded(
             currency="MNT",
             due=balance.due,
             net=balance.net,
+            outstanding=balance.outstanding * 0 if voided else balance.outstanding,
             voided=voided,
+            by_bank=tuple(
+                BankMoney(payment_id=event.payment_id, amount=event.amount, occurred_at=event.occurred_at)
+                for event in mine
+                if event.gateway == "bank" and event.kind is Kind.RECEIVED
+            ),
             routes=frozenset(
                 route_of(event.gateway, event.gateway_invoice_id)
                 for event in mine

@@ -27,6 +27,7 @@ _MODULE_OF = {
     "assign": "corrections",
     "void": "corrections",
     "record-payment": "record_payment",
+    "statement": "statement",
     "discrepancies": "discrepancies",
     "refresh": "refresh",
     "replay": "replay",

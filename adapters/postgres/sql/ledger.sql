@@ -12,6 +12,10 @@ FROM unnest(:gateways::text[], :payment_ids::text[], :reference_keys::text[]) AS
 JOIN payment_event AS e ON e.gateway = k.gateway AND e.payment_id = k.payment_id AND e.kind = 'received'
 WHERE jsonb_typeof(e.raw -> k.reference_key) = 'string';
 
+-- name: plan_anew()#
+-- Forget the plans of this session: statistics may be as old as it is, and tables have grown.
+DISCARD PLANS;
+
 -- name: lock_invoices(invoice_ids)!
 -- Lock balances in id order, so that appends in opposite orders wait for each other instead of deadlocking.
 SELECT FROM invoice_balance

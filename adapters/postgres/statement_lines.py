@@ -1,0 +1,247 @@
+"""Lines of statements that are kept: read to be matched, with what is known of them; decided; and shown to people."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from moneyed import Money
+
+from adapters.postgres.connection import Connection, Pool, Row
+from adapters.postgres.queries import load_queries
+from domain.money import from_minor_units, minor_units
+from domain.recorded import PaymentKey
+from domain.statement_match import NEAR, Facts, InvoiceNamed, KnownPayment, OpenLine, State, Why
+from domain.statement_reference import TELLING_MIN_CHARS, is_telling, references_in, words_in
+
+_queries = load_queries("statements")
+
+PAYER_WORDS_MAX = 20
+"""So many words of a line are tried as a receiver's code."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """What became of a line."""
+
+    line_id: int
+    state: State
+    why: Why
+    invoice_id: str | None = None
+    payment: PaymentKey | None = None
+    candidates: tuple[str, ...] = ()
+    who: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownLine:
+    """A line with what became of it. Times are UTC."""
+
+    id: int
+    key: str
+    bank: str
+    account: str
+    posted_on: date
+    posted_at: datetime
+    timed: bool
+    direction: str
+    amount: Money
+    balance: Money | None
+    description: str
+    counterparty_account: str | None
+    counterparty_name: str | None
+    reference: str | None
+    correction: bool
+    file_name: str
+    number: int
+    state: State
+    why: str | None
+    invoice_id: str | None
+    payment: PaymentKey | None
+    candidates: tuple[str, ...]
+    who: str | None
+    reason: str | None
+    decided_at: datetime | None
+
+
+class StatementLines:
+    """The kept lines. Each method is one snapshot or one transaction."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    def open(self, *, states: Sequence[State], after: int, page: int) -> list[OpenLine]:
+        """Read up to `page` lines that are to be matched, with ids over `after`. Corrections are for people."""
+        with self._pool.connection() as connection:
+            rows = _queries.open_lines(connection, states=list(states), after=after, page=page)
+            return [_open_line(row) for row in rows]
+
+    def count_open(self, *, states: Sequence[State]) -> int:
+        """Count the lines that are to be matched."""
+        with self._pool.connection() as connection:
+            return int(_queries.count_open(connection, states=list(states)))
+
+    def facts(self, lines: Sequence[OpenLine]) -> Facts:
+        """Read what is known of lines: a query for each kind of fact, however many lines there are."""
+        references = {line.id: references_in(line.description) for line in lines}
+        with self._pool.connection() as connection, connection.transaction():
+            named = _named(connection, frozenset().union(*references.values()))
+            invoice_ids = {one.id for invoices in named.values() for one in invoices}
+            nameless = [
+                line for line in lines if not any(is_telling(one) and one in named for one in references[line.id])
+            ]
+            return Facts(
+                recorded={
+                    row["payment_id"]: row["invoice_id"]
+                    for row in _queries.recorded_lines(connection, keys=[line.key for line in lines])
+                },
+                named=named,
+                on_invoices=_on_invoices(connection, invoice_ids),
+                near=_near(connection, lines),
+                of_payers=_of_payers(connection, nameless),
+            )
+
+    def raws(self, ids: Iterable[int]) -> dict[int, Mapping[str, object]]:
+        """Read what the events of lines keep of them."""
+        with self._pool.connection() as connection:
+            rows = _queries.raws(connection, ids=list(ids))
+            return {row["line"]: row for row in rows}
+
+    def decide(self, decided: Sequence[Decided], *, states: Sequence[State], now: datetime) -> int:
+        """Write what became of lines that are still in one of `states`; returns of how many. All or none.
+
+        Raises:
+            psycopg.errors.UniqueViolation: another line was linked with one of the payments meanwhile.
+
+        """
+        rows = [
+            {
+                "line_id": one.line_id,
+                "state": one.state.value,
+                "why": one.why.value,
+                "invoice_id": one.invoice_id,
+                "gateway": one.payment[0] if one.payment else None,
+                "payment_id": one.payment[1] if one.payment else None,
+                "candidates": list(one.candidates),
+                "who": one.who,
+                "reason": one.reason,
+            }
+            for one in decided
+        ]
+        with self._pool.connection() as connection:
+            return int(_queries.decide(connection, decided=json.dumps(rows), states=list(states), now=now))
+
+    def list(self, *, states: Sequence[State], after: int, page: int) -> list[ShownLine]:
+        """Read up to `page` lines in some states with ids over `after`, in the order of their ids."""
+        with self._pool.connection() as connection:
+            rows = _queries.list_lines(connection, states=[*states], after=after, page=page)
+            return [_shown(row) for row in rows]
+
+    def read(self, line_id: int) -> ShownLine | None:
+        """Read one line; None when there is none of that id."""
+        with self._pool.connection() as connection:
+            row = _queries.read_line(connection, id=line_id)
+        return _shown(row) if row else None
+
+    def recorded_on(self, key: str) -> str | None:
+        """Return the invoice that a line's event was received on; None where it has none."""
+        with self._pool.connection() as connection:
+            return next((row["invoice_id"] for row in _queries.recorded_lines(connection, keys=[key])), None)
+
+    def payment(self, payment: PaymentKey) -> KnownPayment | None:
+        """Read the payment that a line may settle; None when none is recorded under that id."""
+        gateway, payment_id = payment
+        with self._pool.connection() as connection:
+            row = _queries.payment_received(connection, gateway=gateway, payment_id=payment_id)
+        return _payment(row) if row else None
+
+    def linked_with(self, payment: PaymentKey) -> int | None:
+        """Return the line that is linked with a payment; None when none is."""
+        gateway, payment_id = payment
+        with self._pool.connection() as connection:
+            line_id: int | None = _queries.line_of_payment(connection, gateway=gateway, payment_id=payment_id)
+        return line_id
+
+
+def _named(connection: Connection, references: frozenset[str]) -> dict[str, tuple[InvoiceNamed, ...]]:
+    found: dict[str, list[InvoiceNamed]] = {}
+    for row in _queries.invoices_named(connection, references_=sorted(references)):
+        outstanding = from_minor_units(row["outstanding_minor"], currency=row["currency"])
+        invoice = InvoiceNamed(id=row["id"], outstanding=outstanding, voided=row["voided"])
+        found.setdefault(row["reference"], []).append(invoice)
+    return {reference: tuple(invoices) for reference, invoices in found.items()}
+
+
+def _on_invoices(connection: Connection, invoice_ids: set[str]) -> dict[str, tuple[KnownPayment, ...]]:
+    found: dict[str, list[KnownPayment]] = {}
+    for row in _queries.payments_on(connection, invoice_ids=sorted(invoice_ids)):
+        invoice_id = row.pop("invoice_id")
+        found.setdefault(invoice_id, []).append(_payment(row | {"invoice_ids": [invoice_id]}))
+    return {invoice_id: tuple(payments) for invoice_id, payments in found.items()}
+
+
+def _near(connection: Connection, lines: Sequence[OpenLine]) -> dict[Money, tuple[KnownPayment, ...]]:
+    found: dict[Money, list[KnownPayment]] = {}
+    moments = [line.posted_at for line in lines]
+    rows = _queries.payments_near(
+        connection,
+        since=min(moments) - NEAR,
+        until=max(moments) + NEAR + timedelta(days=1),
+        amounts=sorted({minor_units(line.amount) for line in lines}),
+    )
+    for row in rows:
+        payment = _payment(row | {"linked": False})
+        for amount in payment.arrives_as:
+            found.setdefault(amount, []).append(payment)
+    return {amount: tuple(payments) for amount, payments in found.items()}
+
+
+def _of_payers(connection: Connection, lines: Sequence[OpenLine]) -> dict[int, tuple[str, ...]]:
+    asked = [
+        {
+            "id": line.id,
+            "account": line.counterparty_account,
+            "words": sorted(
+                word
+                for word in words_in(f"{line.description} , {line.counterparty_name or ''}")
+                if len(word) >= TELLING_MIN_CHARS
+            )[:PAYER_WORDS_MAX],
+            "amount_minor": minor_units(line.amount),
+            "currency": line.amount.currency.code,
+        }
+        for line in lines
+    ]
+    found: dict[int, list[str]] = {}
+    for row in _queries.invoices_of_payers(connection, asked=json.dumps(asked)):
+        found.setdefault(row["line_id"], []).append(row["invoice_id"])
+    return {line_id: tuple(invoice_ids) for line_id, invoice_ids in found.items()}
+
+
+def _payment(row: Row) -> KnownPayment:
+    currency, fee_minor = row["currency"], row["fee_minor"]
+    return KnownPayment(
+        key=(row["gateway"], row["payment_id"]),
+        invoice_ids=frozenset(row["invoice_ids"]),
+        amount=from_minor_units(row["amount_minor"], currency=currency),
+        fee=None if fee_minor is None else from_minor_units(fee_minor, currency=currency),
+        occurred_at=row["occurred_at"],
+        reference=row["reference"],
+        linked=row["linked"],
+    )
+
+
+def _open_line(row: Row) -> OpenLine:
+    amount = from_minor_units(row.pop("amount_minor"), currency=row.pop("currency"))
+    return OpenLine(**row, amount=amount)
+
+
+def _shown(row: Row) -> ShownLine:
+    currency, amount_minor, balance_minor = (row.pop(name) for name in ("currency", "amount_minor", "balance_minor"))
+    gateway, payment_id = row.pop("gateway"), row.pop("payment_id")
+    return ShownLine(
+        **(row | {"state": State(row["state"]), "candidates": tuple(row["candidates"])}),
+        amount=from_minor_units(amount_minor, currency=currency),
+        balance=None if balance_minor is None else from_minor_units(balance_minor, currency=currency),
+        payment=None if gateway is None else (gateway, payment_id),
+    )
