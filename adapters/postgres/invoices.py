@@ -143,12 +143,19 @@ class Invoices:
     def read(self, invoice_id: str) -> InvoiceRecord | None:
         """Read an invoice as it stands; None when there is none."""
         with self._pool.connection() as connection:
-            row = _queries.read_invoice(connection, id=invoice_id)
-            if row is None:
-                return None
-            rows = _queries.read_gateway_invoices(connection, invoice_id=invoice_id)
-            summaries = tuple(GatewayInvoiceSummary(**summary) for summary in rows)
-        return InvoiceRecord(**row, gateway_invoices=summaries)
+            rows: list[Row] = list(_queries.read_invoice(connection, id=invoice_id))
+        if not rows:
+            return None
+        summaries = tuple(GatewayInvoiceSummary(**_qr_part(row)) for row in rows if row["qr_id"] is not None)
+        invoice = {name: value for name, value in rows[0].items() if not name.startswith(_QR)}
+        return InvoiceRecord(**invoice, gateway_invoices=summaries)
+
+
+_QR = "qr_"
+
+
+def _qr_part(row: Row) -> Row:
+    return {name.removeprefix(_QR): value for name, value in row.items() if name.startswith(_QR)}
 
 
 def lock_balance(connection: Connection, invoice_id: str) -> Balance | None:

@@ -49,17 +49,16 @@ WHERE id = :id
 UPDATE gateway_invoice SET state = 'closing'
 WHERE invoice_id = :invoice_id AND state = 'open';
 
--- name: read_invoice(id)^
--- Read an invoice with its balance.
+-- name: read_invoice(id)
+-- Read an invoice with its balance, once for each of its QRs, gateway by gateway and generation by generation; once with
+-- no QR when it has none. One round trip: a checkout asks every second.
 SELECT i.id, i.description, i.receiver_code, i.due_at, b.currency, b.due_minor, b.received_minor, b.refunded_minor,
-    b.voided_at, b.payments, b.first_paid_at, b.last_paid_at, b.outstanding_minor, b.overpaid_minor, b.status
+    b.voided_at, b.payments, b.first_paid_at, b.last_paid_at, b.outstanding_minor, b.overpaid_minor, b.status,
+    g.id AS qr_id, g.gateway AS qr_gateway, g.generation AS qr_generation, g.state AS qr_state,
+    g.amount_minor AS qr_amount_minor, g.currency AS qr_currency, g.issued_at AS qr_issued_at,
+    g.expires_at AS qr_expires_at
 FROM invoice AS i
 JOIN invoice_balance AS b ON b.invoice_id = i.id
-WHERE i.id = :id;
-
--- name: read_gateway_invoices(invoice_id)
--- Read an invoice's QRs, gateway by gateway, generation by generation.
-SELECT id, gateway, generation, state, amount_minor, currency, issued_at, expires_at
-FROM gateway_invoice
-WHERE invoice_id = :invoice_id
-ORDER BY gateway, generation;
+LEFT JOIN gateway_invoice AS g ON g.invoice_id = i.id
+WHERE i.id = :id
+ORDER BY g.gateway, g.generation;
