@@ -13,6 +13,7 @@ from tests.bench.figures import Figure
 from tests.bench.growth import measure_growth
 from tests.bench.machine import this_machine
 from tests.bench.peers import measure_peers
+from tests.bench.reads import measure_reads
 from tests.bench.replays import measure_replay
 from tests.bench.report import print_json, print_table
 from tests.bench.rounds import say
@@ -26,6 +27,7 @@ BENCHMARKS: dict[str, Callable[[Sizes], Iterator[Figure]]] = {
     "P4": measure_callbacks,
     "P5": measure_settling,
     "P8": measure_growth,
+    "reads": measure_reads,
     "peers": measure_peers,
 }
 

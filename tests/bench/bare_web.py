@@ -1,6 +1,7 @@
-"""The limit of taking a callback in: the same server, with one more handler, of one bare UPDATE and one bare enqueue.
+"""The limits of what the web process does: the same server, with two more handlers that do no more than they must.
 
-Run as a process, with the settings of `tootsoo web` and BENCH_PORT.
+One is a bare UPDATE and a bare enqueue, as for a callback; one is a bare SELECT, as for an invoice. Run as a process,
+with the settings of `tootsoo web` and BENCH_PORT.
 """
 
 import os
@@ -11,7 +12,7 @@ import psycopg
 from dramatiq import Message
 from dramatiq.brokers.redis import RedisBroker
 from fastapi import APIRouter, FastAPI
-from fastapi.responses import PlainTextResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 from psycopg_pool import ConnectionPool
 
 from adapters.redis.doorbell import SETTLE_ACTOR, queue_of
@@ -26,9 +27,10 @@ BARE_QUEUE = f"bare:{queue_of('qpay')}"
 _bare = load_bench_queries("bare")
 
 
-def add_bare_handler(app: FastAPI, pool: ConnectionPool[psycopg.Connection], broker: RedisBroker) -> None:
-    """Let GET /bare/{id} write that a check of a QR is asked for, and ring."""
+def add_bare_handlers(app: FastAPI, pool: ConnectionPool[psycopg.Connection], broker: RedisBroker) -> None:
+    """Let GET /bare/{id} write that a check of a QR is asked for, and ring; GET /bare-invoice/{id} reads a balance."""
     router, queue, statement = APIRouter(), queue_of("qpay"), _bare.request_check.sql
+    select = _bare.read_balance.sql
 
     @router.get("/bare/{gateway_invoice_id}")
     def take(gateway_invoice_id: UUID) -> PlainTextResponse:
@@ -37,6 +39,12 @@ def add_bare_handler(app: FastAPI, pool: ConnectionPool[psycopg.Connection], bro
         arguments = (str(gateway_invoice_id),)
         broker.enqueue(Message(queue_name=queue, actor_name=SETTLE_ACTOR, args=arguments, kwargs={}, options={}))
         return PlainTextResponse("SUCCESS")
+
+    @router.get("/bare-invoice/{invoice_id}")
+    def read(invoice_id: str) -> JSONResponse:
+        with pool.connection() as connection:
+            row = connection.execute(select, {"id": invoice_id}, prepare=True).fetchone()
+        return JSONResponse(row)
 
     app.include_router(router)
     app.router.routes.insert(0, app.router.routes.pop())  # ours is the first that is tried, too
@@ -53,12 +61,12 @@ def main() -> None:
         open=True,
     )
 
-    def create_app_with_bare_handler(parts: WebParts) -> FastAPI:
+    def create_app_with_bare_handlers(parts: WebParts) -> FastAPI:
         app = create_app(parts)
-        add_bare_handler(app, pool, broker)
+        add_bare_handlers(app, pool, broker)
         return app
 
-    with pool, patch.object(processes, "create_app", create_app_with_bare_handler):
+    with pool, patch.object(processes, "create_app", create_app_with_bare_handlers):
         processes.web(port=int(os.environ["BENCH_PORT"]))
 
 

@@ -38,9 +38,10 @@ class Load:
         return sorted(self.latencies_s)[int(0.99 * len(self.latencies_s))]
 
 
-def get(path: str) -> bytes:
-    """Make a GET request, ready to be sent."""
-    return f"GET {path} HTTP/1.1\r\nHost: bench\r\n\r\n".encode()
+def get(path: str, *, key: str | None = None) -> bytes:
+    """Make a GET request, ready to be sent; with a key of the API where one is asked for."""
+    authorization = f"Authorization: Bearer {key}\r\n" if key else ""
+    return f"GET {path} HTTP/1.1\r\nHost: bench\r\n{authorization}\r\n".encode()
 
 
 def as_fast_as_possible(port: int, requests: Sequence[bytes], *, connections: int, expected: bytes) -> Load:

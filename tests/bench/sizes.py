@@ -26,6 +26,8 @@ class Sizes:
     """Likewise, 200 a second."""
     settled: int
     """Payments of each side in each round of P5."""
+    reads: int
+    """Of each side in each round, as fast as they are answered."""
 
 
 FULL = Sizes(
@@ -42,6 +44,7 @@ FULL = Sizes(
     callbacks=3_000,
     paced_callbacks=1_000,
     settled=800,
+    reads=4_000,
 )
 QUICK = Sizes(
     rounds=3,
@@ -57,4 +60,5 @@ QUICK = Sizes(
     callbacks=500,
     paced_callbacks=200,
     settled=100,
+    reads=500,
 )

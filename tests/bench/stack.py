@@ -84,6 +84,7 @@ def running_stack(*, qrs: int, events: int) -> Iterator[Stack]:
                 "QPAY_PASSWORD": kept.qpay_password,
                 "QPAY_INVOICE_CODE": "TEST_INVOICE",
                 "BENCH_AMOUNT": str(AMOUNT),
+                "RATE_PER_KEY": "1000000",
             },
             logs=folder,
         )

@@ -17,11 +17,13 @@ class _ExactRequest(Request):
 
 
 class ExactRoute(APIRoute):
-    """A route whose body is read so. 1500000.0 is the integer that it is, and 1499999.99999999999 is not one."""
+    """A route whose body is read so: 1500000.0 is the integer that it is, and 1499999.99999999999 is not one."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Hand the route's own handler a request that reads JSON exactly."""
         handle = super().get_route_handler()
+        if self.methods == {"GET"}:
+            return handle
 
         async def exactly(request: Request) -> Response:
             return await handle(_ExactRequest(request.scope, request.receive))

@@ -52,8 +52,9 @@ def put_invoice(id: InvoiceId, body: PutInvoice, request: Request, parts: Parts,
     response_model=InvoiceOut,
     responses={200: _TAGGED, 304: {"description": "It is as the ETag in If-None-Match says."}, **errors(404)},
 )
-def get_invoice(id: InvoiceId, request: Request, parts: Parts, caller: Reader) -> Response:  # noqa: A002, ARG001 - the path's name; a key is asked for
+def get_invoice(id: InvoiceId, request: Request, caller: Reader) -> Response:  # noqa: A002, ARG001 - the path's name; a key is asked for
     """Read an invoice with its balance and its QRs. Cheap enough to be asked every second by a checkout."""
+    parts: WebParts = request.app.state.parts  # a dependency would cost as much as reading the rows
     return entity(read_invoice(parts, require_invoice_id(id)), request)
 
 

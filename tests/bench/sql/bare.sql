@@ -100,3 +100,9 @@ WHERE id = :id;
 UPDATE gateway_invoice SET
     lease_token = :lease_token, lease_until = now() + interval '12 s', checked_at = now(), attempts = attempts + 1
 WHERE id = :id;
+
+-- name: read_balance(id)^
+-- Read one balance.
+SELECT invoice_id, due_minor, received_minor, outstanding_minor, status
+FROM invoice_balance
+WHERE invoice_id = :id;
