@@ -81,7 +81,7 @@ def test_a_body_that_drips_is_given_up(stack: Stack, monkeypatch: pytest.MonkeyP
     address = urlsplit(str(stack.api.base_url))
     with socket.create_connection((address.hostname, address.port), timeout=10) as slow:
         slow.sendall(b"PUT /v2/invoices/order-1 HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
-        answer = slow.recv(4096)
+        answer = slow.makefile("rb").read()
 
     assert answer.startswith(b"HTTP/1.1 408")
     assert b"BODY_TOO_SLOW" in answer
