@@ -27,8 +27,9 @@ CHECK = "POST /v2/payment/check"
 ASK_AGAIN = {httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.GATEWAY_TIMEOUT}
 
 AT_ONCE = 16
-MEMORY_MB = 150
-"""How much more a worker may hold: eight threads with 5 MB each, some of it twice, and what was not given back."""
+MEMORY_MB = 250
+"""How much more a process may hold: eight threads with 5 MB each, a few times over on their way. Without a limit it is
+eight times 50 MB, as often."""
 
 ROWS = 230
 COME_MEANWHILE = 3
