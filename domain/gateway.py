@@ -316,7 +316,7 @@ class PaymentGateway(Protocol):
         There is a first page, if an empty one. Its cost grows with payments, not with open invoices; memory holds one.
 
         Listed are payments by a time of the gateway's that may differ a little from `paid_at`, and more may be told
-        than was asked for: whoever wants those paid within bounds leaves room and compares (`found_within`). A payment
+        than was asked for: whoever wants those paid within bounds leaves room and compares. A payment
         may come twice, and one that appears while pages are read may be missed: then totals differ from page to page,
         or from what came. It points to what should be checked and proves nothing.
 

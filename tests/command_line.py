@@ -15,6 +15,7 @@ _LOADED = [
     for module in (
         "main",
         "corrections",
+        "discover",
         "discrepancies",
         "explain",
         "keys",

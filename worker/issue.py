@@ -18,6 +18,7 @@ from domain.gateway import (
     PaymentGateway,
 )
 from domain.pay_link import AwaitIssue, Close, GatewayInvoiceState, GiveAgain, Refusal, Refuse
+from domain.polling import FIRST, is_polled
 from worker.clock import Clock
 from worker.close import CloseQr
 from worker.ring import Ring
@@ -112,7 +113,8 @@ class Issue:
                 log.warning("pay_link.failed", error=type(error).__name__, message=error.message)
                 self._write_failure(intent, error)
                 raise
-            opened = self._gateway_invoices.mark_open(intent.id, issued=issued)
+            poll_in = FIRST if is_polled(self._gateways[gateway]) else None
+            opened = self._gateway_invoices.mark_open(intent.id, issued=issued, poll_in=poll_in)
             if opened is None:
                 raise GatewayOutcomeUnknownError("the answer came after the create was given up")
             log.info("pay_link.issued", generation=intent.generation, amount=str(intent.amount.amount))

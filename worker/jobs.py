@@ -13,6 +13,7 @@ SEAL = "seal"
 HOUSEKEEPING = "housekeeping"
 REFRESH = "refresh"
 RECONCILE = "reconcile"
+DISCOVER = "discover"
 
 HOUSEKEEPING_AT = time(3, 0)
 """Nobody pays at three in the morning, by TIMEZONE."""
@@ -31,12 +32,15 @@ class Work:
     """A run that failed so often is given up."""
 
 
-def timetable(*, timezone: str, refresh_at: time, seal_every_s: float | None) -> tuple[Job, ...]:
+def timetable(
+    *, timezone: str, refresh_at: time, discover_every_s: float, seal_every_s: float | None
+) -> tuple[Job, ...]:
     """Return the jobs of this installation; nothing is sealed where `seal_every_s` is None."""
     zone = ZoneInfo(timezone)
     jobs = [
         Job(name=REFRESH, cadence=Nightly(at=refresh_at, zone=zone)),
         Job(name=HOUSEKEEPING, cadence=Nightly(at=HOUSEKEEPING_AT, zone=zone)),
+        Job(name=DISCOVER, cadence=Every(every_s=discover_every_s)),
         Job(name=RECONCILE, cadence=Nightly(at=RECONCILE_AT, zone=zone)),
     ]
     if seal_every_s is not None:
@@ -51,24 +55,32 @@ def works(
     remove_notifications: Callable[[], int],
     refresh: Callable[[], str],
     look_back: Callable[[str], str],
+    discover: Callable[[], str],
+    forget_found: Callable[[], int],
     seal: Callable[[], int] | None,
 ) -> Mapping[str, Work]:
     """Return what a worker does for each job; without `seal` it says that it cannot."""
     return {
         REFRESH: Work(do=lambda _: refresh(), tries=NIGHTLY_TRIES),
-        HOUSEKEEPING: Work(do=lambda _: _keep_house(runs, remove_history, remove_notifications), tries=NIGHTLY_TRIES),
+        HOUSEKEEPING: Work(
+            do=lambda _: _keep_house(runs, remove_history, remove_notifications, forget_found), tries=NIGHTLY_TRIES
+        ),
         RECONCILE: Work(do=look_back, tries=NIGHTLY_TRIES),
+        DISCOVER: Work(do=lambda _: discover(), tries=EVERY_TRIES),
         SEAL: Work(do=lambda _: _seal(seal), tries=EVERY_TRIES),
     }
 
 
 def _keep_house(
-    runs: ScheduleRuns, remove_history: Callable[[], Removed], remove_notifications: Callable[[], int]
+    runs: ScheduleRuns,
+    remove_history: Callable[[], Removed],
+    remove_notifications: Callable[[], int],
+    forget_found: Callable[[], int],
 ) -> str:
-    removed, notifications = remove_history(), remove_notifications()
+    removed, notifications, found = remove_history(), remove_notifications(), forget_found()
     old_runs = runs.forget(nightly=[HOUSEKEEPING, REFRESH, RECONCILE])
     history = f"{removed.checks} old checks, {removed.callbacks} QRs' callbacks"
-    return f"removed {history}, {notifications} notifications, {old_runs} runs"
+    return f"removed {history}, {notifications} notifications, {old_runs} runs, {found} payments that were found"
 
 
 def _seal(seal: Callable[[], int] | None) -> str:

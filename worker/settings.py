@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from domain.following import Unmatched
 from worker import runfile
 from worker.notify_rules import callable_url, signing_secrets
 
@@ -283,6 +284,13 @@ class RefreshSettings(_Settings):
     reissue_days: Annotated[int, Field(ge=0, le=3_650)] = 30
     refresh_per_s: Annotated[float, Field(gt=0, le=1_000)] = 10.0
     refresh_threads: Annotated[int, Field(ge=1, le=50)] = 8
+
+
+class DiscoverySettings(_Settings):
+    """How often payments are looked for that nobody announced, and what becomes of those on no QR of ours."""
+
+    discover_every_s: Annotated[float, Field(ge=1, le=3_600)] = 300.0
+    unmatched: Unmatched = Unmatched.SUSPENSE
 
 
 class ApiSettings(_Settings):

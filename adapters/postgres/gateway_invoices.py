@@ -159,10 +159,13 @@ class GatewayInvoices:
                     case _:
                         assert_never(plan)
 
-    def mark_open(self, gateway_invoice_id: UUID, *, issued: IssuedInvoice) -> Opened | None:
+    def mark_open(
+        self, gateway_invoice_id: UUID, *, issued: IssuedInvoice, poll_in: timedelta | None = None
+    ) -> Opened | None:
         """Save what the gateway answered to the create; None when it had been given up meanwhile.
 
-        With an open QR its invoice is owed none any more, whoever had it made.
+        With an open QR its invoice is owed none any more, whoever had it made. `poll_in` is when it is looked at first,
+        where its gateway is polled.
         """
         links = json.dumps([asdict(link) for link in issued.links], ensure_ascii=False)
         with self._pool.connection() as connection:
@@ -174,6 +177,7 @@ class GatewayInvoices:
                 qr_image=issued.qr_image,
                 short_url=issued.short_url,
                 links=links,
+                poll_in_s=None if poll_in is None else poll_in.total_seconds(),
             )
         return Opened(**row) if row else None
 

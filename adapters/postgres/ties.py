@@ -3,11 +3,11 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol
 from uuid import UUID
 
 from adapters.postgres.connection import Pool
 from adapters.postgres.queries import load_queries
-from domain.gateway import FoundPayment
 
 _queries = load_queries("ties")
 
@@ -28,13 +28,25 @@ class TiedQr:
     tied_by: TiedBy
 
 
+class Clues(Protocol):
+    """What may tell on which QR a payment is; a `FoundPayment` has it."""
+
+    @property
+    def external_id(self) -> str | None:
+        """What should be the gateway's own id of the gateway invoice."""
+
+    @property
+    def qr_text(self) -> str | None:
+        """The text of the QR that was paid."""
+
+
 class Ties:
     """Finds QRs and payments by what a gateway tells of them. Each method is one statement, whatever the number."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    def find(self, gateway: str, found: Sequence[FoundPayment]) -> list[tuple[TiedQr, ...]]:
+    def find(self, gateway: str, found: Sequence[Clues]) -> list[tuple[TiedQr, ...]]:
         """Return for each payment, in the same order, the QRs of ours that it should be on, the likeliest first.
 
         At most two: that of its external id, then another one whose text it tells. None: nothing that the gateway told

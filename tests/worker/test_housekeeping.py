@@ -37,6 +37,8 @@ def test_the_job_removes_history_that_is_older_than_the_setting(pool: Pool) -> N
         remove_notifications=lambda: 0,
         refresh=lambda: "",
         look_back=str,
+        discover=lambda: "",
+        forget_found=lambda: 7,
         seal=None,
     )
     runs.enter(HOUSEKEEPING, "2026-11-22", now=runs.now())
@@ -45,7 +47,10 @@ def test_the_job_removes_history_that_is_older_than_the_setting(pool: Pool) -> N
 
     last = runs.last(HOUSEKEEPING)
     assert last is not None
-    assert (last.outcome, last.result) == ("done", "removed 5 old checks, 0 QRs' callbacks, 0 notifications, 0 runs")
+    assert (last.outcome, last.result) == (
+        "done",
+        "removed 5 old checks, 0 QRs' callbacks, 0 notifications, 0 runs, 7 payments that were found",
+    )
     with pool.connection() as connection:
         row = connection.execute("SELECT count(*) AS n FROM gateway_check").fetchone()
     assert row == {"n": 5}

@@ -18,7 +18,7 @@ from tests.worker.conftest import METRICS_TOKEN, Stack
 from tests.worker.scrape import Scrape, scrape
 from worker.compose.processes import compose_worker
 from worker.metrics.instruments import Metrics
-from worker.settings import HistorySettings, LookBackSettings, RefreshSettings, SealSettings
+from worker.settings import DiscoverySettings, HistorySettings, LookBackSettings, RefreshSettings, SealSettings
 
 
 def of_web(stack: Stack) -> Scrape:
@@ -40,6 +40,7 @@ def counting(stack: Stack) -> Iterator[Metrics]:
         accounts=groups.accounts,
         web=stack.groups.web,
         refresh=RefreshSettings(),
+        discovery=DiscoverySettings(),
         seals=SealSettings(),
         history=HistorySettings(),
         look_back=LookBackSettings(),

@@ -20,7 +20,7 @@ from tests.waiting import wait_until
 from tests.worker.test_cli import run
 from worker.clock import utc_now
 from worker.held import Held
-from worker.jobs import HOUSEKEEPING, RECONCILE, REFRESH, SEAL, Work, timetable, works
+from worker.jobs import DISCOVER, HOUSEKEEPING, RECONCILE, REFRESH, SEAL, Work, timetable, works
 from worker.plan import Plan
 from worker.run_job import RunJob
 from worker.scheduler import heed_the_clock
@@ -195,6 +195,8 @@ class _Others(TypedDict):
     remove_notifications: Callable[[], int]
     refresh: Callable[[], str]
     look_back: Callable[[str], str]
+    discover: Callable[[], str]
+    forget_found: Callable[[], int]
 
 
 OTHERS: _Others = {
@@ -202,6 +204,8 @@ OTHERS: _Others = {
     "remove_notifications": lambda: 0,
     "refresh": nothing_expires,
     "look_back": lambda _: "nothing to compare",
+    "discover": lambda: "nothing found",
+    "forget_found": lambda: 0,
 }
 
 
@@ -226,7 +230,7 @@ def test_the_list_tells_each_jobs_last_result_and_next_run(
         for run_id in run_ids:
             worker(run_id)
 
-    jobs = timetable(timezone="Asia/Ulaanbaatar", refresh_at=time(2, 0), seal_every_s=10)
+    jobs = timetable(timezone="Asia/Ulaanbaatar", refresh_at=time(2, 0), discover_every_s=300, seal_every_s=10)
     Plan(jobs=jobs, runs=runs, ring_runs=ring, clock=runs.now)()
     after = run(tmp_path, "scheduler --list --json", **settings)
     words = run(tmp_path, "scheduler --list", **settings)
@@ -234,17 +238,19 @@ def test_the_list_tells_each_jobs_last_result_and_next_run(
     assert [(job["job"], job["last"]) for job in before["jobs"]] == [
         (REFRESH, None),
         (HOUSEKEEPING, None),
+        (DISCOVER, None),
         (RECONCILE, None),
         (SEAL, None),
     ]
-    refresh, house, compared, seal = json.loads(after.stdout)["jobs"]
+    refresh, house, discover, compared, seal = json.loads(after.stdout)["jobs"]
     assert (house["last"]["outcome"], house["last"]["result"]) == (
         "done",
-        "removed 0 old checks, 0 QRs' callbacks, 0 notifications, 0 runs",
+        "removed 0 old checks, 0 QRs' callbacks, 0 notifications, 0 runs, 0 payments that were found",
     )
     assert (seal["last"]["period"], seal["last"]["result"]) == ("1", "5 events sealed")
     assert compared["last"]["result"] == "nothing to compare"
     assert refresh["last"]["result"] == "0 refreshed"
+    assert discover["last"]["result"] == "nothing found"
     assert (refresh["nextAt"][10:], house["nextAt"][10:]) == ("T18:00:00Z", "T19:00:00Z")
     assert (after.returncode, words.returncode) == (0, 0)
     assert {"Asia/Ulaanbaatar", "housekeeping", "ring"} <= set(words.stdout.split())

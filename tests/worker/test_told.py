@@ -17,7 +17,7 @@ from worker.compose.notifying import compose_notifier
 from worker.compose.processes import compose_scheduler, compose_worker
 from worker.metrics.instruments import Metrics
 from worker.notify_target import NotifyTarget
-from worker.settings import HistorySettings, LookBackSettings, RefreshSettings, SealSettings
+from worker.settings import DiscoverySettings, HistorySettings, LookBackSettings, RefreshSettings, SealSettings
 
 Tick = Callable[[], int]
 
@@ -46,6 +46,7 @@ def tick(stack: Stack, application: Application, metrics: Metrics) -> Iterator[T
             accounts=groups.accounts,
             web=groups.web,
             refresh=RefreshSettings(),
+            discovery=DiscoverySettings(),
             seals=SealSettings(),
             history=HistorySettings(),
             look_back=LookBackSettings(),

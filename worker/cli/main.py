@@ -29,6 +29,7 @@ _MODULE_OF = {
     "record-payment": "record_payment",
     "statement": "statement",
     "discrepancies": "discrepancies",
+    "discover": "discover",
     "refresh": "refresh",
     "replay": "replay",
     "parked": "parked",

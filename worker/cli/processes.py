@@ -23,6 +23,7 @@ from worker.settings import (
     CheckSettings,
     CommonSettings,
     DatabaseSettings,
+    DiscoverySettings,
     HistorySettings,
     LookBackSettings,
     MetricsSettings,
@@ -128,7 +129,7 @@ def worker(metrics_port: MetricsPort = None, metrics_host: MetricsHost = "127.0.
         load(NotifySettings),
     )
     notify = notify_target(groups[-1])
-    timezone = load(CommonSettings).timezone
+    timezone, discovery = load(CommonSettings).timezone, load(DiscoverySettings)
     threads, within_s = load(WorkerSettings).worker_threads, load(StartSettings).start_within_s
     start_logs("worker", *groups)
     database, redis, checks, accounts, web_settings, refresh, seals, history, look_back, allowed, _ = groups
@@ -145,6 +146,7 @@ def worker(metrics_port: MetricsPort = None, metrics_host: MetricsHost = "127.0.
             accounts=accounts,
             web=web_settings,
             refresh=refresh,
+            discovery=discovery,
             seals=seals,
             history=history,
             notify=notify,

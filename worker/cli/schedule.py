@@ -14,7 +14,7 @@ from worker.clock import rfc3339
 from worker.compose.database import open_schedule
 from worker.jobs import timetable
 from worker.scheduler import TICK_EVERY_S
-from worker.settings import CommonSettings, DatabaseSettings, RefreshSettings, SealSettings, load
+from worker.settings import CommonSettings, DatabaseSettings, DiscoverySettings, RefreshSettings, SealSettings, load
 
 
 def jobs_of_settings() -> tuple[Job, ...]:
@@ -23,6 +23,7 @@ def jobs_of_settings() -> tuple[Job, ...]:
     return timetable(
         timezone=load(CommonSettings).timezone,
         refresh_at=load(RefreshSettings).refresh_at,
+        discover_every_s=load(DiscoverySettings).discover_every_s,
         seal_every_s=seals.seal_every_s if seals.seal_secret else None,
     )
 

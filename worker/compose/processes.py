@@ -10,6 +10,7 @@ from dramatiq.brokers.redis import RedisBroker
 
 from adapters.postgres import connection as postgres
 from adapters.postgres.api_keys import ApiKeys
+from adapters.postgres.discoveries import Discoveries
 from adapters.postgres.discrepancies import Discrepancies
 from adapters.postgres.gateway_refunds import GatewayRefunds
 from adapters.postgres.history import History
@@ -17,6 +18,7 @@ from adapters.postgres.horizon import Horizons
 from adapters.postgres.idempotency_keys import IdempotencyKeys
 from adapters.postgres.invoices import Invoices
 from adapters.postgres.notifications import Notifications
+from adapters.postgres.polls import Polls
 from adapters.postgres.schedule import ScheduleRuns
 from adapters.postgres.state import StateStore
 from adapters.redis import doorbell as redis_doorbell
@@ -28,9 +30,11 @@ from worker.clock import utc_now
 from worker.close import CloseDue
 from worker.compose.core import check_requests_on, gateway_invoices_on, open_core
 from worker.compose.database import compose_seal, correct_on, open_database, record_on
+from worker.compose.discovering import discover_on
 from worker.compose.issuing import issue_on, pay_pages_of, refresh_on, tokens_of
 from worker.compose.reconciling import look_back_on
 from worker.compose.services import open_broker
+from worker.discover import discover_once
 from worker.held import Held
 from worker.housekeeping import housekeep, remove_notifications
 from worker.jobs import works
@@ -41,6 +45,7 @@ from worker.metrics.messages import MessageMetrics
 from worker.metrics.state import StateCollector
 from worker.notify_target import NotifyTarget
 from worker.plan import Plan
+from worker.poll import poll_due
 from worker.refresh_all import refresh_nightly
 from worker.refund_at_gateway import RefundAtGateway
 from worker.ring import ring_due, ring_lanes
@@ -49,6 +54,7 @@ from worker.settings import (
     ApiSettings,
     CheckSettings,
     DatabaseSettings,
+    DiscoverySettings,
     HistorySettings,
     LookBackSettings,
     MetricsSettings,
@@ -179,6 +185,7 @@ def compose_worker(
     accounts: Accounts,
     web: WebSettings,
     refresh: RefreshSettings,
+    discovery: DiscoverySettings,
     seals: SealSettings,
     history: HistorySettings,
     look_back: LookBackSettings,
@@ -227,12 +234,15 @@ def compose_worker(
             told_to_stop=core.held.told_to_stop,
         )
         told = Notifications(core.pool, timeout_s=0.0)  # to be removed: nothing is claimed by it
+        discover = discover_on(core, settings=discovery, told_to_stop=core.held.told_to_stop)
         jobs = works(
             runs=runs,
             remove_history=partial(housekeep, kept, days=history.history_days),
             remove_notifications=partial(remove_notifications, told, days=history.history_days),
             refresh=partial(refresh_nightly, refresh_all, for_s=REFRESH_FOR_S),
             look_back=look_back_on(core, settings=look_back, accounts=accounts, timezone=timezone),
+            discover=partial(discover_once, discover),
+            forget_found=Discoveries(core.pool).forget,
             seal=seal,
         )
         declare_job(
@@ -257,9 +267,10 @@ def compose_scheduler(
     broker = open_broker(redis, timeout_s=WORKER_REDIS_TIMEOUT_S)
     with open_database(database) as pool:
         check_requests, doorbell = check_requests_on(pool, checks), Doorbell(broker)
-        gateway_invoices, runs = gateway_invoices_on(pool), ScheduleRuns(pool)
+        gateway_invoices, runs, polls = gateway_invoices_on(pool), ScheduleRuns(pool), Polls(pool)
         ticks: dict[str, Callable[[], int]] = {
             "ring": lambda: ring_due(check_requests, gateway_invoices, doorbell),
+            "poll": lambda: poll_due(polls, gateway_invoices, check_requests),
             "plan": Plan(jobs=jobs, runs=runs, ring_runs=doorbell.ring_runs, clock=runs.now),
         }
         if notify is not None:

@@ -30,13 +30,13 @@ VALUES (
     :expires_at, now() + :deadline_s * interval '1 second'
 );
 
--- name: mark_open(id, external_id, qr_text, qr_image, short_url, links)^
+-- name: mark_open(id, external_id, qr_text, qr_image, short_url, links, poll_in_s)^
 -- Save what the gateway answered to a create that was not given up; tell whether a callback was faster. Nothing is owed
 -- any more.
 WITH opened AS (
     UPDATE gateway_invoice SET
         state = 'open', external_id = :external_id, qr_text = :qr_text, qr_image = :qr_image, short_url = :short_url,
-        links = :links::jsonb
+        links = :links::jsonb, next_poll_at = now() + :poll_in_s * interval '1 second'
     WHERE id = :id AND state = 'issuing'
     RETURNING invoice_id, gateway, requested > served AS check_requested
 ),

@@ -14,7 +14,9 @@ CROSS JOIN LATERAL (
     FROM (
         SELECT g.id, g.invoice_id
         FROM gateway_invoice AS g
-        WHERE g.qr_text = clue.qr_text AND g.gateway = :gateway
+        WHERE g.gateway = :gateway
+            AND hashtextextended(g.qr_text, 0) = hashtextextended(clue.qr_text, 0)
+            AND g.qr_text = clue.qr_text
         LIMIT 2
     ) AS two
     HAVING count(*) = 1

@@ -12,7 +12,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from moneyed import Money
 
-from domain.discovery import found_within
 from domain.gateway import (
     NOT_OFFERED,
     CancelOutcome,
@@ -32,6 +31,7 @@ from domain.gateway import (
     UnreadableRow,
 )
 from tests.adapters.gateways.rig import CALL_S, SECRET, Mood, Rig
+from tests.found_within import found_within
 
 HOUR = timedelta(hours=1)
 NOBODYS = GatewayInvoiceRef(

@@ -8,7 +8,6 @@ from moneyed import Money
 
 from adapters.qpay.config import Limits, QPayConfig
 from adapters.qpay.gateway import QPayGateway
-from domain.discovery import ROOM, found_within
 from domain.gateway import (
     FoundPayment,
     GatewayError,
@@ -19,6 +18,7 @@ from domain.gateway import (
 from tests.adapters.qpay.conftest import OpenGateway
 from tests.adapters.qpay.listed import LIST, NOW, ULAANBAATAR, UTC_CLOCK, Lister, every_minute, listed
 from tests.adapters.qpay.scripted import ScriptedQPay, answer, fixture, rows
+from tests.found_within import ROOM, found_within
 
 HOUR = timedelta(hours=1)
 NARROW = HOUR + 2 * ROOM + timedelta(seconds=1)

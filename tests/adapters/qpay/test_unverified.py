@@ -10,7 +10,6 @@ from moneyed import Money
 
 from adapters.qpay.config import Limits, QPayConfig
 from adapters.qpay.gateway import QPayGateway
-from domain.discovery import found_within
 from domain.gateway import CancelOutcome, FoundPayment, GatewayError, InvoiceToIssue, PaymentRow, RowStatus
 from simulator.facts import PAID, Merchant, PaymentType
 from simulator.faults import Fault, Rule
@@ -20,6 +19,7 @@ from simulator.server import Running, serving
 from simulator.switches import changed
 from tests.adapters.qpay.conftest import OpenGateway, elsewhere
 from tests.adapters.refs import ref
+from tests.found_within import found_within
 
 DAY = timedelta(days=1)
 
