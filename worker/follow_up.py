@@ -17,6 +17,7 @@ from domain.gateway import FoundPayment, PaymentGateway, PaymentRow
 from domain.payment_event import Source
 from domain.reconciliation import Comparison, ListedPayment, Verdict
 from worker.clock import Clock
+from worker.ring import Ring
 from worker.tie import tie_by_look_up
 from worker.words import money_text, plain
 
@@ -67,6 +68,7 @@ class FollowUp:
     ties: Ties
     check_requests: CheckRequests
     discrepancies: Discrepancies
+    ring: Ring
     clock: Clock
     look_ups_max: int
     """So many payments a day, whose list leads to no invoice of ours, are asked about one by one."""
@@ -160,11 +162,14 @@ class Following:
         return [_Qr(gateway_invoice_id=one.gateway_invoice_id, invoice_id=one.invoice_id) for one in tied]
 
     def _queue(self, gateway_invoice_id: UUID) -> bool:
-        """Ask for a check of a QR, once; the scheduler rings for it within seconds."""
+        """Ask for a check of a QR, once, and wake a worker for it."""
         if gateway_invoice_id in self._queued:
             return True
-        if self._parts.check_requests.request(gateway_invoice_id, source=self._source) is None:
+        requested = self._parts.check_requests.request(gateway_invoice_id, source=self._source)
+        if requested is None:
             return False
+        if requested.rings:
+            self._parts.ring(requested.gateway, gateway_invoice_id, requested.wait_s)
         self._queued.add(gateway_invoice_id)
         return True
 

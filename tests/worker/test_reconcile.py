@@ -176,6 +176,7 @@ def test_a_payment_of_yesterday_that_was_seen_today_is_missing_on_neither_day(
     assert gone.outline() == {late: ("only_here", "check_queued")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "switches",
     [

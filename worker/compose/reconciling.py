@@ -100,6 +100,7 @@ def _reconcile_on(core: Core, *, timezone: str, look_ups_max: int, clock: Clock)
             ties=ties,
             check_requests=core.check_requests,
             discrepancies=Discrepancies(core.pool),
+            ring=core.ring,
             clock=clock,
             look_ups_max=look_ups_max,
         ),
