@@ -175,7 +175,9 @@ class _Matcher:
 
     def settled(self, line: OpenLine) -> Verdict | None:
         """A line that is the settlement of a payment beyond doubt: it names it, or its invoice that is not short."""
-        fits = [one for one in self._near(line) if self._is_free(one)]
+        fits = self._twins(line)
+        if not fits:
+            return None
         words = words_in(_said(line))
         named = [one for one in fits if _names_payment(one, words, line)]
         if not named:

@@ -20,6 +20,10 @@ PAYER_WORDS_MAX = 20
 """So many words of a line are tried as a receiver's code."""
 
 
+_WAITING = frozenset({State.NEW, State.PROPOSED, State.UNMATCHED})
+"""Of which there is an index: a table of lines grows for ever, what waits does not."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decided:
     """What became of a line."""
@@ -134,8 +138,9 @@ class StatementLines:
 
     def list(self, *, states: Sequence[State], after: int, page: int) -> list[ShownLine]:
         """Read up to `page` lines in some states with ids over `after`, in the order of their ids."""
+        read = _queries.list_waiting if set(states) <= _WAITING else _queries.list_lines
         with self._pool.connection() as connection:
-            rows = _queries.list_lines(connection, states=[*states], after=after, page=page)
+            rows = read(connection, states=[*states], after=after, page=page)
             return [_shown(row) for row in rows]
 
     def read(self, line_id: int) -> ShownLine | None:

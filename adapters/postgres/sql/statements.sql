@@ -1,12 +1,13 @@
 -- Lines of statements that are kept: what is known of them, and what becomes of them.
 
 -- name: open_lines(states, after, page)
--- Read lines in some states, in the order of their ids.
+-- Read lines in some of the states in which they wait, in the order of their ids. The states are named as well, so that
+-- the index of those that wait is found whatever is asked for.
 SELECT l.id, l.key, l.amount_minor, l.currency, l.posted_at, l.timed, l.description, l.counterparty_account,
     l.counterparty_name, l.reference
 FROM statement_outcome AS o
 JOIN statement_line AS l ON l.id = o.line_id
-WHERE o.state = ANY (:states::text[]) AND o.line_id > :after
+WHERE o.state IN ('new', 'proposed', 'unmatched') AND o.state = ANY (:states::text[]) AND o.line_id > :after
     AND (o.why IS NULL OR o.why NOT IN ('correction', 'changed_line'))
 ORDER BY o.line_id
 LIMIT :page;
@@ -15,7 +16,8 @@ LIMIT :page;
 -- Count them.
 SELECT count(*)
 FROM statement_outcome
-WHERE state = ANY (:states::text[]) AND (why IS NULL OR why NOT IN ('correction', 'changed_line'));
+WHERE state IN ('new', 'proposed', 'unmatched') AND state = ANY (:states::text[])
+    AND (why IS NULL OR why NOT IN ('correction', 'changed_line'));
 
 -- name: raws(ids)
 -- Read what the events of lines keep of them.
@@ -127,6 +129,19 @@ FROM statement_outcome AS o
 JOIN statement_line AS l ON l.id = o.line_id
 JOIN statement_import AS i ON i.id = l.import_id
 WHERE o.state = ANY (:states::text[]) AND o.line_id > :after
+ORDER BY o.line_id
+LIMIT :page;
+
+-- name: list_waiting(states, after, page)
+-- Read lines that wait with what became of them, in the order of their ids.
+SELECT l.id, l.key, l.bank, l.account, l.posted_on, l.posted_at, l.timed, l.direction, l.amount_minor, l.currency,
+    l.balance_minor, l.description, l.counterparty_account, l.counterparty_name, l.reference, l.correction,
+    i.file_name, l.number, o.state, o.why, o.invoice_id, o.gateway, o.payment_id, o.candidates, o.who, o.reason,
+    o.decided_at
+FROM statement_outcome AS o
+JOIN statement_line AS l ON l.id = o.line_id
+JOIN statement_import AS i ON i.id = l.import_id
+WHERE o.state IN ('new', 'proposed', 'unmatched') AND o.state = ANY (:states::text[]) AND o.line_id > :after
 ORDER BY o.line_id
 LIMIT :page;
 
