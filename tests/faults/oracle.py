@@ -50,7 +50,7 @@ class Evidence:
     calls: Mapping[str, Any]
     """As the simulator counted them."""
     taken_at: Mapping[str, datetime]
-    """When a callback of each payment was answered with SUCCESS."""
+    """When a callback of each payment was answered with SUCCESS; or when it was paid, where none is to come."""
     healed_at: datetime
     """Since when nothing is wrong any more."""
     within_s: float

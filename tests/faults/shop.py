@@ -66,6 +66,9 @@ class Shop:
         self.sales: list[Sale] = []
         self.taken_at: dict[str, datetime] = {}
         """When a callback of a payment was answered with SUCCESS, of those that this shop sent itself."""
+        self.paid_at: dict[str, datetime] = {}
+        self.announces = True
+        """Whether what no callback has said is said again in the end; else it is to be found without one."""
         self.answers = Answers()
         self.lied_about: set[UUID] = set()
 
@@ -120,11 +123,13 @@ class Shop:
     def pay(self, sale: Sale, amount: int | None = None, *, callback: str = "send", repeat: int = 1) -> str:
         """Pay a sale at the gateway, in full or in part; the gateway sends the callback `repeat` times."""
         order = {"number": sale.number, "callback": callback, "repeat": repeat}
+        paid_at = datetime.now(UTC)
         answer = self.gateway.post("/simulator/pay", json=order | ({} if amount is None else {"amount": amount}))
         answer.raise_for_status()
         payment: str = answer.json()["paymentId"]
         with self._lock:
             sale.payments.append(payment)
+            self.paid_at[payment] = paid_at
         return payment
 
     def call_back(self, sale: Sale, payment: str) -> int | str:
@@ -202,8 +207,14 @@ class Shop:
                 taken[one["paymentId"]] = min(at, taken.get(one["paymentId"], at))
         return taken
 
+    def since_when(self) -> dict[str, datetime]:
+        """Tell of each payment since when it should be found: since its callback was taken, or since it was paid."""
+        return self.when_taken() if self.announces else {**self.paid_at}
+
     def repeat_what_was_not_taken(self) -> int:
         """Send the callbacks again that nobody took, as a gateway would; return how many there were."""
+        if not self.announces:
+            return 0
         taken = self.when_taken()
         missing = [(sale, payment) for sale in self.sales for payment in sale.payments if payment not in taken]
         for sale, payment in missing:

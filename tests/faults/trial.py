@@ -98,7 +98,7 @@ def _judge(stage: Stage, scenario: Scenario) -> list[Breach]:
 
 def judge_at_work(stage: Stage, *, within_s: float, budget: Budget, may_ask: bool = False) -> list[Breach]:
     """Judge all but I4 and the seals, and disturb nobody."""
-    facts, calls, taken_at = stage.shop.facts(), stage.shop.calls(), stage.shop.when_taken()
+    facts, calls, taken_at = stage.shop.facts(), stage.shop.calls(), stage.shop.since_when()
     by_qr = {str(sale.qr): sale for sale in stage.shop.sales}
     found = _read_at_rest(stage)
     announced = {
