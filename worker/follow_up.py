@@ -13,6 +13,7 @@ from adapters.postgres.discrepancies import Discrepancies, State
 from adapters.postgres.reconciliations import Question, Reconciliations
 from adapters.postgres.ties import TiedQr, Ties
 from domain.discrepancy import Discrepancy, DiscrepancyKind
+from domain.following import Unmatched
 from domain.gateway import FoundPayment, PaymentGateway, PaymentRow
 from domain.payment_event import Source
 from domain.reconciliation import Comparison, ListedPayment, Verdict
@@ -35,8 +36,13 @@ class Action(StrEnum):
     """A person has answered it: it is not open any more."""
     NO_INVOICE = "no_invoice"
     """Nothing that the gateway tells of it leads to an invoice of ours."""
+    IGNORED = "ignored"
+    """It is of no invoice of ours, and other software uses the same account: it is not open."""
     NOTHING = "nothing"
     """There is nothing to do."""
+
+
+_CLOSED = frozenset({Action.ANSWERED, Action.IGNORED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +76,7 @@ class FollowUp:
     discrepancies: Discrepancies
     ring: Ring
     clock: Clock
+    unmatched: Unmatched
     look_ups_max: int
     """So many payments a day, whose list leads to no invoice of ours, are asked about one by one."""
 
@@ -105,7 +112,7 @@ class Following:
         return len(self._queued)
 
     def __call__(self, comparisons: Sequence[Comparison]) -> set[str]:
-        """Follow up what differs, and return the subjects of what a person has answered already.
+        """Follow up what differs, and return the subjects of what is not open: answered by a person, or ignored.
 
         Raises:
             GatewayError: the gateway did not tell of a payment that was looked up.
@@ -117,7 +124,7 @@ class Following:
         for one in comparisons:
             if one.verdict is Verdict.OTHER_FEE:
                 self._tell(one, Action.NOTHING)
-            elif not one.agrees and self._follow(one, questions.get(one.subject, ())) is Action.ANSWERED:
+            elif not one.agrees and self._follow(one, questions.get(one.subject, ())) in _CLOSED:
                 answered.add(one.subject)
         return answered
 
@@ -146,7 +153,8 @@ class Following:
         if queued:
             return self._tell(comparison, Action.CHECK_QUEUED, qrs=queued)
         if comparison.verdict is Verdict.ONLY_THERE:
-            return self._tell(comparison, Action.NO_INVOICE)
+            ignored = self._parts.unmatched is Unmatched.IGNORE
+            return self._tell(comparison, Action.IGNORED if ignored else Action.NO_INVOICE)
         for kind, fingerprint in sorted(comparison.questions - put):
             self._ask(comparison, kind, fingerprint=fingerprint)
         return self._tell(comparison, Action.ASKED)

@@ -12,7 +12,7 @@ from domain.days import Day
 from domain.discrepancy import Discrepancy, DiscrepancyKind
 from domain.gateway import FoundPayment, PaymentGateway, UnreadableRow
 from domain.payment_event import OccurredAtSource, Source
-from domain.reconciliation import Comparison, ListedPayment, OnRecord, Verdict, compare
+from domain.reconciliation import AGREED, Comparison, ListedPayment, OnRecord, Verdict, compare
 from domain.tally import Sums, Tally
 from worker.batches import batches_of
 from worker.clock import Clock
@@ -80,13 +80,16 @@ class Reconcile:
         follow_up: FollowUp,
         clock: Clock,
         zone: tzinfo,
+        hand_over: Callable[[str, Sequence[FoundPayment]], None] = lambda *_: None,
     ) -> None:
+        """`hand_over` takes what is listed of a day and not recorded, to be followed until it is."""
         self._gateways = gateways
         self._reconciliations = reconciliations
         self._ties = ties
         self._follow_up = follow_up
         self._clock = clock
         self._zone = zone
+        self._hand_over = hand_over
 
     def gateways(self, *, first: date, last: date) -> list[str]:
         """Return the gateways that there are, and those that have payments of the days from `first` to `last`."""
@@ -164,10 +167,11 @@ class Reconcile:
         """Add rows to the day, and find the QRs of those that are not recorded while their rows are at hand."""
         payments = {found.row.payment_id: found for found in batch if isinstance(found, FoundPayment)}
         recorded = self._ties.recorded(gateway.name, payments)
-        unknown = [found for payment_id, found in payments.items() if payment_id not in recorded]
+        unknown = [one for key, one in payments.items() if key not in recorded and listed.covers(one)]
         for found, tied in zip(unknown, tie(unknown, gateway=gateway, ties=self._ties), strict=True):
-            if listed.covers(found):
-                listed.tied[found.row.payment_id] = tied
+            listed.tied[found.row.payment_id] = tied
+        if unknown:
+            self._hand_over(gateway.name, unknown)
         for one in batch:
             listed.add(one)
 
@@ -271,11 +275,8 @@ def _changed_day(run: Run, clean: CleanRun | None) -> list[Discrepancy]:
     """Ask about a day that was clean and is another one now: once for each change since it was last clean."""
     if clean is None or clean.state == run.tally.state:
         return []
-    open_ones = ", ".join(
-        f"{run.tally.counts[verdict]} {verdict.replace('_', ' ')}"
-        for verdict in Verdict
-        if run.tally.counts[verdict] and verdict in _OPEN
-    )
+    counts = run.tally.counts
+    open_ones = ", ".join(f"{counts[one]} {one.replace('_', ' ')}" for one in Verdict if counts[one] and one in _OPEN)
     lists = ", ".join(
         f"{plural(one.count, 'payment')} of {money_text(one.gross)}" for _, one in sorted(run.tally.there.items())
     )
@@ -296,4 +297,4 @@ def _changed_day(run: Run, clean: CleanRun | None) -> list[Discrepancy]:
     ]
 
 
-_OPEN = (Verdict.ONLY_THERE, Verdict.ONLY_HERE, Verdict.DIFFERENT, Verdict.UNCLEAR, Verdict.IN_SUSPENSE)
+_OPEN = frozenset(Verdict) - AGREED

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import httpx
 
 from adapters.postgres.connection import open_pool
+from domain.following import Unmatched
 from domain.payment_event import Source
 from tests.waiting import wait_until
 from tests.worker.conftest import Stack
@@ -17,6 +18,7 @@ from worker.clock import utc_now
 from worker.compose.reconciling import compose_reconcile
 from worker.follow_up import Difference
 from worker.reconcile import DayReport, Reconcile
+from worker.settings import DiscoverySettings
 
 ZONE = "Asia/Ulaanbaatar"
 
@@ -47,7 +49,7 @@ def today() -> date:
 
 
 @contextmanager
-def comparing(stack: Stack) -> Iterator[Reconcile]:
+def comparing(stack: Stack, *, unmatched: Unmatched = Unmatched.SUSPENSE) -> Iterator[Reconcile]:
     """What compares, tomorrow: today is over then, and nothing recorded is so young that no list need have it."""
     groups = stack.groups
     with compose_reconcile(
@@ -55,6 +57,7 @@ def comparing(stack: Stack) -> Iterator[Reconcile]:
         redis=groups.redis,
         checks=groups.checks,
         accounts=groups.accounts,
+        discovery=DiscoverySettings(unmatched=unmatched),
         timezone=ZONE,
         clock=tomorrow,
     ) as reconcile:

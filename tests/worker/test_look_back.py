@@ -11,11 +11,12 @@ from tests.waiting import wait_until
 from tests.worker.conftest import METRICS_TOKEN, Stack
 from tests.worker.reconciling import ZONE, paid, questions, sql, tell, today, tomorrow
 from tests.worker.scrape import scrape
+from tests.worker.test_reconcile import of_another_client
 from worker.compose.core import open_core
 from worker.compose.reconciling import look_back_on
 from worker.look_back import CHECKED_AFTER_S, LookBack, LookBackFailedError
 from worker.metrics.instruments import Metrics
-from worker.settings import LookBackSettings
+from worker.settings import DiscoverySettings, LookBackSettings
 
 TOMORROW = (today() + timedelta(days=1)).isoformat()
 
@@ -37,6 +38,7 @@ def looking_back(stack: Stack, *, days: int = 3, pause: Callable[[float], None] 
             core,
             settings=LookBackSettings(lookback_days=days),
             accounts=groups.accounts,
+            discovery=DiscoverySettings(),
             timezone=ZONE,
             clock=tomorrow,
             scheduled=lambda: runs.now() + timedelta(days=1),
@@ -83,6 +85,17 @@ def test_days_before_the_first_qr_of_ours_are_not_asked_about(stack: Stack, look
 
     assert before == "qpay: nothing of ours is older than today"
     assert told.startswith("qpay: 1 of 1 days compared")
+
+
+@pytest.mark.usefixtures("working")
+def test_what_is_not_recorded_is_handed_to_discovery_which_follows_it(stack: Stack, look_back: LookBack) -> None:
+    paid(stack, "order-1")
+    theirs = of_another_client(stack)
+
+    look_back(TOMORROW)
+
+    assert sql(stack, "SELECT payment_id FROM found_payment") == [{"payment_id": theirs}]
+    assert stack.calls()["paymentGets"] == {}
 
 
 @pytest.mark.usefixtures("working")

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from domain.following import Unmatched
 from domain.gateway import GatewayError, InvoiceToIssue
 from domain.money import money
 from simulator.world import Switches
@@ -255,3 +256,14 @@ def test_a_gateway_that_does_not_answer_leaves_nothing_behind(stack: Stack, reco
         compare(reconcile)
 
     assert sql(stack, "SELECT day FROM reconciliation_run") == []
+
+
+@pytest.mark.usefixtures("working")
+def test_payments_of_other_software_are_not_open_where_they_are_ignored(stack: Stack) -> None:
+    theirs = of_another_client(stack)
+
+    with comparing(stack, unmatched=Unmatched.IGNORE) as reconcile:
+        compared = compare(reconcile)
+
+    assert compared.outline() == {theirs: ("only_there", "ignored")}
+    assert compared.report.open == 0

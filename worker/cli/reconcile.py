@@ -28,7 +28,7 @@ from worker.compose.reconciling import compose_reconcile
 from worker.csv_file import FileThereError, Rows, writing_csv
 from worker.follow_up import Difference
 from worker.reconcile import DayReport, Reconcile
-from worker.settings import CheckSettings, CommonSettings, DatabaseSettings, RedisSettings, load
+from worker.settings import CheckSettings, CommonSettings, DatabaseSettings, DiscoverySettings, RedisSettings, load
 
 DAYS_MAX = 366
 
@@ -70,6 +70,7 @@ def reconcile(
         redis=load(RedisSettings),
         checks=load(CheckSettings),
         accounts=load_accounts(),
+        discovery=load(DiscoverySettings),
         timezone=timezone,
     )
     with _csv_told(csv, overwrite=overwrite) as rows, composed as compare, database_told():

@@ -37,6 +37,7 @@ _DONE = {
     Action.ASKED: "a person is asked",
     Action.ANSWERED: "a person has answered it",
     Action.NO_INVOICE: "it is of no invoice of ours",
+    Action.IGNORED: "it is of no invoice of ours, and such are ignored (UNMATCHED)",
     Action.NOTHING: "",
 }
 
@@ -44,7 +45,7 @@ _DONE = {
 def difference_line(difference: Difference) -> str:
     """Write a difference in one line."""
     comparison = difference.comparison
-    agreed = comparison.agrees or difference.action is Action.ANSWERED
+    agreed = comparison.agrees or difference.action in {Action.ANSWERED, Action.IGNORED}
     number = f" (question {difference.question})" if difference.question is not None else ""
     done = f"; {_DONE[difference.action]}{number}" if _DONE[difference.action] else ""
     aspects = f" in {' and '.join(sorted(comparison.aspects))}" if comparison.aspects else ""

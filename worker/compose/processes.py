@@ -240,7 +240,7 @@ def compose_worker(
             remove_history=partial(housekeep, kept, days=history.history_days),
             remove_notifications=partial(remove_notifications, told, days=history.history_days),
             refresh=partial(refresh_nightly, refresh_all, for_s=REFRESH_FOR_S),
-            look_back=look_back_on(core, settings=look_back, accounts=accounts, timezone=timezone),
+            look_back=look_back_on(core, settings=look_back, accounts=accounts, discovery=discovery, timezone=timezone),
             discover=partial(discover_once, discover),
             forget_found=Discoveries(core.pool).forget,
             seal=seal,

@@ -1,14 +1,16 @@
 """What compares gateways' lists with what is recorded: a person's report, and the nightly look back."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
 from zoneinfo import ZoneInfo
 
+from adapters.postgres.discoveries import Discoveries
 from adapters.postgres.discrepancies import Discrepancies
 from adapters.postgres.reconciliations import Reconciliations
 from adapters.postgres.schedule import ScheduleRuns
 from adapters.postgres.ties import Ties
+from domain.gateway import FoundPayment
 from domain.schedule import Nightly, latest_night
 from worker.accounts import Accounts
 from worker.clock import Clock, utc_now
@@ -18,7 +20,7 @@ from worker.jobs import RECONCILE_AT
 from worker.look_back import PAUSE_S, LookBack, LookBackFailedError
 from worker.metrics.instruments import Metrics
 from worker.reconcile import Reconcile
-from worker.settings import CheckSettings, DatabaseSettings, LookBackSettings, RedisSettings
+from worker.settings import CheckSettings, DatabaseSettings, DiscoverySettings, LookBackSettings, RedisSettings
 
 REDIS_TIMEOUT_S = 5.0
 
@@ -33,6 +35,7 @@ def compose_reconcile(
     redis: RedisSettings,
     checks: CheckSettings,
     accounts: Accounts,
+    discovery: DiscoverySettings,
     timezone: str,
     clock: Clock = utc_now,
 ) -> Iterator[Reconcile]:
@@ -45,7 +48,8 @@ def compose_reconcile(
         redis_timeout_s=REDIS_TIMEOUT_S,
         metrics=Metrics(),
     ) as core:
-        yield _reconcile_on(core, timezone=timezone, look_ups_max=LOOK_UPS_MAX, clock=clock)
+        follow_up = _follow_up_on(core, discovery=discovery, look_ups_max=LOOK_UPS_MAX, clock=clock)
+        yield _reconcile_on(core, follow_up=follow_up, timezone=timezone, clock=clock)
 
 
 def look_back_on(
@@ -53,6 +57,7 @@ def look_back_on(
     *,
     settings: LookBackSettings,
     accounts: Accounts,
+    discovery: DiscoverySettings,
     timezone: str,
     clock: Clock = utc_now,
     scheduled: Clock | None = None,
@@ -64,6 +69,7 @@ def look_back_on(
     """
     zone = ZoneInfo(timezone)
     calls_per_s = accounts.calls_per_s
+    discoveries = Discoveries(core.pool)
     reconciliations, now = Reconciliations(core.pool), scheduled or ScheduleRuns(core.pool).now
 
     def pause_unless_stopping(pause_s: float) -> None:
@@ -77,8 +83,19 @@ def look_back_on(
         issued_at = reconciliations.first_issued_at(gateway)
         return None if issued_at is None else issued_at.astimezone(zone).date()
 
+    def hand_over(gateway: str, unknown: Sequence[FoundPayment]) -> None:
+        first = reconciliations.first_issued_at(gateway)
+        ours = [one for one in unknown if first is not None and (one.row.paid_at is None or one.row.paid_at >= first)]
+        discoveries.note_found(gateway, ours, now=clock())
+
     return LookBack(
-        reconcile=_reconcile_on(core, timezone=timezone, look_ups_max=0, clock=clock),
+        reconcile=_reconcile_on(
+            core,
+            follow_up=_follow_up_on(core, discovery=discovery, look_ups_max=0, clock=clock),
+            timezone=timezone,
+            clock=clock,
+            hand_over=hand_over,
+        ),
         reconciliations=reconciliations,
         gateways=core.gateways,
         days=settings.lookback_days,
@@ -89,21 +106,33 @@ def look_back_on(
     )
 
 
-def _reconcile_on(core: Core, *, timezone: str, look_ups_max: int, clock: Clock) -> Reconcile:
-    reconciliations, ties = Reconciliations(core.pool), Ties(core.pool)
+def _reconcile_on(
+    core: Core,
+    *,
+    follow_up: FollowUp,
+    timezone: str,
+    clock: Clock,
+    hand_over: Callable[[str, Sequence[FoundPayment]], None] = lambda *_: None,
+) -> Reconcile:
     return Reconcile(
         gateways=core.gateways,
-        reconciliations=reconciliations,
-        ties=ties,
-        follow_up=FollowUp(
-            reconciliations=reconciliations,
-            ties=ties,
-            check_requests=core.check_requests,
-            discrepancies=Discrepancies(core.pool),
-            ring=core.ring,
-            clock=clock,
-            look_ups_max=look_ups_max,
-        ),
+        reconciliations=follow_up.reconciliations,
+        ties=follow_up.ties,
+        follow_up=follow_up,
         clock=clock,
         zone=ZoneInfo(timezone),
+        hand_over=hand_over,
+    )
+
+
+def _follow_up_on(core: Core, *, discovery: DiscoverySettings, look_ups_max: int, clock: Clock) -> FollowUp:
+    return FollowUp(
+        reconciliations=Reconciliations(core.pool),
+        ties=Ties(core.pool),
+        check_requests=core.check_requests,
+        discrepancies=Discrepancies(core.pool),
+        ring=core.ring,
+        clock=clock,
+        unmatched=discovery.unmatched,
+        look_ups_max=look_ups_max,
     )
