@@ -1,9 +1,13 @@
 """Housekeeping: remove history and notifications that are old enough. Events are neither: they are never removed."""
 
+from datetime import timedelta
+
 import structlog
 
 from adapters.postgres.history import History, Removed
+from adapters.postgres.idempotency_keys import IdempotencyKeys
 from adapters.postgres.notifications import Notifications
+from worker.clock import Clock
 
 log = structlog.get_logger()
 
@@ -12,6 +16,9 @@ PAGE = 1_000
 
 PAGES_MAX = 1_000
 """Removed in one run: a million checks and as many QRs' callbacks; what is left goes with the next run."""
+
+ANSWERS_KEPT = timedelta(days=7)
+"""Nobody repeats a request for longer: a QR that was answered has expired by then."""
 
 
 def housekeep(history: History, *, days: int) -> Removed:
@@ -49,3 +56,13 @@ def remove_notifications(notifications: Notifications, *, days: int) -> int:
         if notifications.leave_unsent(page=PAGE) < PAGE:
             break
     return notifications.remove_older(days=days, page=PAGE)
+
+
+def forget_answers(keys: IdempotencyKeys, *, clock: Clock) -> int:
+    """Forget what was answered to callers' keys more than `ANSWERS_KEPT` ago; return how many.
+
+    Raises:
+        PoolTimeout, psycopg.Error: PostgreSQL is away; the next run forgets them.
+
+    """
+    return keys.forget_answers(earlier=clock() - ANSWERS_KEPT)

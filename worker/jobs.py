@@ -52,19 +52,19 @@ def works(
     *,
     runs: ScheduleRuns,
     remove_history: Callable[[], Removed],
-    remove_notifications: Callable[[], int],
+    removals: Mapping[str, Callable[[], int]],
     refresh: Callable[[], str],
     look_back: Callable[[str], str],
     discover: Callable[[], str],
-    forget_found: Callable[[], int],
     seal: Callable[[], int] | None,
 ) -> Mapping[str, Work]:
-    """Return what a worker does for each job; without `seal` it says that it cannot."""
+    """Return what a worker does for each job; without `seal` it says that it cannot.
+
+    `removals` are what else is to be removed when it is old enough, by their nouns; each returns how many.
+    """
     return {
         REFRESH: Work(do=lambda _: refresh(), tries=NIGHTLY_TRIES),
-        HOUSEKEEPING: Work(
-            do=lambda _: _keep_house(runs, remove_history, remove_notifications, forget_found), tries=NIGHTLY_TRIES
-        ),
+        HOUSEKEEPING: Work(do=lambda _: _keep_house(runs, remove_history, removals), tries=NIGHTLY_TRIES),
         RECONCILE: Work(do=look_back, tries=NIGHTLY_TRIES),
         DISCOVER: Work(do=lambda _: discover(), tries=EVERY_TRIES),
         SEAL: Work(do=lambda _: _seal(seal), tries=EVERY_TRIES),
@@ -72,15 +72,14 @@ def works(
 
 
 def _keep_house(
-    runs: ScheduleRuns,
-    remove_history: Callable[[], Removed],
-    remove_notifications: Callable[[], int],
-    forget_found: Callable[[], int],
+    runs: ScheduleRuns, remove_history: Callable[[], Removed], removals: Mapping[str, Callable[[], int]]
 ) -> str:
-    removed, notifications, found = remove_history(), remove_notifications(), forget_found()
+    removed = remove_history()
+    others = [f"{remove()} {noun}" for noun, remove in removals.items()]
     old_runs = runs.forget(nightly=[HOUSEKEEPING, REFRESH, RECONCILE])
-    history = f"{removed.checks} old checks, {removed.callbacks} QRs' callbacks"
-    return f"removed {history}, {notifications} notifications, {old_runs} runs, {found} payments that were found"
+    return ", ".join(
+        [f"removed {removed.checks} old checks", f"{removed.callbacks} QRs' callbacks", *others, f"{old_runs} runs"]
+    )
 
 
 def _seal(seal: Callable[[], int] | None) -> str:

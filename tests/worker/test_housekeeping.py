@@ -1,15 +1,18 @@
 """The housekeeping job: what is old enough goes, and what explains the present stays."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import pytest
 
 from adapters.postgres.connection import Pool, open_pool
 from adapters.postgres.history import History
+from adapters.postgres.idempotency_keys import IdempotencyKeys
 from adapters.postgres.schedule import ScheduleRuns
+from domain.command import KeyUsedError
 from worker.held import Held
-from worker.housekeeping import housekeep
+from worker.housekeeping import ANSWERS_KEPT, forget_answers, housekeep
 from worker.jobs import HOUSEKEEPING, works
 from worker.run_job import RunJob
 
@@ -34,11 +37,10 @@ def test_the_job_removes_history_that_is_older_than_the_setting(pool: Pool) -> N
     jobs = works(
         runs=runs,
         remove_history=remove_history,
-        remove_notifications=lambda: 0,
+        removals={"notifications": lambda: 0, "payments that were found": lambda: 7},
         refresh=lambda: "",
         look_back=str,
         discover=lambda: "",
-        forget_found=lambda: 7,
         seal=None,
     )
     runs.enter(HOUSEKEEPING, "2026-11-22", now=runs.now())
@@ -49,8 +51,21 @@ def test_the_job_removes_history_that_is_older_than_the_setting(pool: Pool) -> N
     assert last is not None
     assert (last.outcome, last.result) == (
         "done",
-        "removed 5 old checks, 0 QRs' callbacks, 0 notifications, 0 runs, 7 payments that were found",
+        "removed 5 old checks, 0 QRs' callbacks, 0 notifications, 7 payments that were found, 0 runs",
     )
     with pool.connection() as connection:
         row = connection.execute("SELECT count(*) AS n FROM gateway_check").fetchone()
     assert row == {"n": 5}
+
+
+def test_answers_to_callers_keys_are_forgotten_after_a_week_and_the_keys_are_not(pool: Pool) -> None:
+    keys, answered_at = IdempotencyKeys(pool), datetime(2026, 11, 15, tzinfo=UTC)
+    keys.take("a", digest=b"1" * 32, now=answered_at)
+    keys.keep_answer("a", "{}", now=answered_at)
+
+    within = forget_answers(keys, clock=lambda: answered_at + ANSWERS_KEPT)
+    after = forget_answers(keys, clock=lambda: answered_at + ANSWERS_KEPT + timedelta(seconds=1))
+
+    assert (within, after, keys.answer("a")) == (0, 1, None)
+    with pytest.raises(KeyUsedError):
+        keys.take("a", digest=b"2" * 32, now=answered_at)

@@ -522,11 +522,10 @@ def _night(runs: ScheduleRuns, refresh_all: RefreshAll) -> Any:
     return works(
         runs=runs,
         remove_history=lambda: pytest.fail("no house is kept here"),
-        remove_notifications=lambda: pytest.fail("no house is kept here"),
+        removals={"something": lambda: pytest.fail("no house is kept here")},
         refresh=lambda: refresh_nightly(refresh_all, for_s=timedelta(hours=1).total_seconds()),
         look_back=str,
         discover=lambda: pytest.fail("nothing is looked for here"),
-        forget_found=lambda: pytest.fail("no house is kept here"),
         seal=None,
     )
 

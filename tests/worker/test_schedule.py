@@ -1,7 +1,7 @@
 """The schedule from its tick to what a worker has done, with the clock in the test's hand."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
@@ -192,20 +192,18 @@ class _Others(TypedDict):
     """What the other jobs do, in tests of one."""
 
     remove_history: Callable[[], Removed]
-    remove_notifications: Callable[[], int]
+    removals: Mapping[str, Callable[[], int]]
     refresh: Callable[[], str]
     look_back: Callable[[str], str]
     discover: Callable[[], str]
-    forget_found: Callable[[], int]
 
 
 OTHERS: _Others = {
     "remove_history": nothing_old,
-    "remove_notifications": lambda: 0,
+    "removals": {"notifications": lambda: 0},
     "refresh": nothing_expires,
     "look_back": lambda _: "nothing to compare",
     "discover": lambda: "nothing found",
-    "forget_found": lambda: 0,
 }
 
 
@@ -245,7 +243,7 @@ def test_the_list_tells_each_jobs_last_result_and_next_run(
     refresh, house, discover, compared, seal = json.loads(after.stdout)["jobs"]
     assert (house["last"]["outcome"], house["last"]["result"]) == (
         "done",
-        "removed 0 old checks, 0 QRs' callbacks, 0 notifications, 0 runs, 0 payments that were found",
+        "removed 0 old checks, 0 QRs' callbacks, 0 notifications, 0 runs",
     )
     assert (seal["last"]["period"], seal["last"]["result"]) == ("1", "5 events sealed")
     assert compared["last"]["result"] == "nothing to compare"

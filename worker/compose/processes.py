@@ -36,7 +36,7 @@ from worker.compose.reconciling import look_back_on
 from worker.compose.services import open_broker
 from worker.discover import discover_once
 from worker.held import Held
-from worker.housekeeping import housekeep, remove_notifications
+from worker.housekeeping import forget_answers, housekeep, remove_notifications
 from worker.jobs import works
 from worker.kill_points import Accident, fatal_settle
 from worker.latest import Latest
@@ -238,11 +238,14 @@ def compose_worker(
         jobs = works(
             runs=runs,
             remove_history=partial(housekeep, kept, days=history.history_days),
-            remove_notifications=partial(remove_notifications, told, days=history.history_days),
+            removals={
+                "notifications": partial(remove_notifications, told, days=history.history_days),
+                "payments that were found": Discoveries(core.pool).forget,
+                "kept answers": partial(forget_answers, IdempotencyKeys(core.pool), clock=utc_now),
+            },
             refresh=partial(refresh_nightly, refresh_all, for_s=REFRESH_FOR_S),
             look_back=look_back_on(core, settings=look_back, accounts=accounts, discovery=discovery, timezone=timezone),
             discover=partial(discover_once, discover),
-            forget_found=Discoveries(core.pool).forget,
             seal=seal,
         )
         declare_job(
