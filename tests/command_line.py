@@ -17,6 +17,7 @@ _LOADED = [
         "corrections",
         "discover",
         "discrepancies",
+        "doctor",
         "explain",
         "keys",
         "local",

@@ -369,6 +369,8 @@ class SimulatorSettings(_Settings):
     public_url: HttpUrl | None = None
 
 
+_APART: tuple[type[BaseSettings], ...] = (QPaySettings, SocialPaySettings, SimulatorSettings)
+
 _Group = TypeVar("_Group", bound=_Settings)
 
 
@@ -382,12 +384,39 @@ def load(group: type[_Group]) -> _Group:
     try:
         return group()
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        raise SettingsError(_say(str(first["loc"][0]).upper(), first["type"], first["msg"])) from None
+        raise SettingsError(_faults(error)[0]) from None
     except UnicodeDecodeError:
         raise SettingsError("the file .env cannot be read: it should be text in UTF-8") from None
     except ValueError as error:
         raise SettingsError(str(error)) from None
+
+
+def load_if_right(group: type[_Group]) -> _Group | None:
+    """Read one group; None where something is missing or wrong, which `faults_of` tells."""
+    try:
+        return load(group)
+    except SettingsError:
+        return None
+
+
+def faults_of(group: type[_Settings]) -> list[str]:
+    """Return everything that is missing or wrong in one group, each as `load` says it; empty where it loads."""
+    try:
+        group()
+    except ValidationError as error:
+        return _faults(error)
+    except ValueError:
+        pass
+    try:
+        load(group)
+    except SettingsError as error:
+        return [str(error)]
+    return []
+
+
+def groups_of_processes() -> list[type[_Settings]]:
+    """Return every group that stands for itself: not the accounts, which may be left out, nor the simulator's."""
+    return [group for group in _Settings.__subclasses__() if group not in _APART]
 
 
 def names_of_settings() -> set[str]:
@@ -410,6 +439,11 @@ def secrets_in(*groups: object) -> list[str]:
                 elif isinstance(part, str) and "://" in part and (password := urlsplit(part).password):
                     secrets += [password, unquote(password)]
     return secrets
+
+
+def _faults(error: ValidationError) -> list[str]:
+    faults = error.errors(include_input=False, include_url=False)
+    return [_say(str(one["loc"][0]).upper(), one["type"], one["msg"]) for one in faults]
 
 
 def _say(name: str, kind: str, message: str) -> str:

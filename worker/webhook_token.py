@@ -11,6 +11,9 @@ from uuid import UUID
 _PURPOSE = b"tootsoo webhook 1\n"
 """Keeps these apart from whatever else is signed with the same secrets."""
 
+PROBE_ID = UUID("746f6f74-736f-8000-8000-70726f626500")
+"""Names no gateway invoice, for their ids are random (version 4): a callback about it asks whether callbacks arrive."""
+
 _ID_BYTES = 16
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{64}")
 

@@ -87,6 +87,14 @@ class MerchantApplication:
         portal, pool = self._started()
         return portal.call(self._post, pool, body, dict(headers), until_s)
 
+    def reach(self, *, until_s: float) -> str | None:
+        """Connect, with TLS where the address says https, and send nothing; return why that did not work.
+
+        `until_s` is a time of `time.monotonic()`.
+        """
+        portal, _ = self._started()
+        return portal.call(self._reach, until_s)
+
     def _started(self) -> tuple[BlockingPortal, httpcore.AsyncConnectionPool]:
         with self._lock:
             if self._running is None:
@@ -103,6 +111,24 @@ class MerchantApplication:
                     self._running = portal, pool
                     self._stack = stack.pop_all()
             return self._running
+
+    async def _reach(self, until_s: float) -> str | None:
+        host = self._url.host.decode("ascii")
+        port = self._url.port or (443 if self._url.scheme == b"https" else 80)
+        try:
+            with anyio.fail_after(until_s - anyio.current_time()):
+                stream = await self._network.connect_tcp(host, port)
+                try:
+                    if self._url.scheme == b"https":
+                        context = self._ssl_context or httpx.create_ssl_context()
+                        stream = await stream.start_tls(context, server_hostname=host)
+                finally:
+                    await stream.aclose()
+        except UnreachableAddressError as error:
+            return str(error)
+        except (TimeoutError, httpcore.NetworkError, httpcore.TimeoutException) as error:
+            return _why(error, sent=False)
+        return None
 
     async def _post(
         self, pool: httpcore.AsyncConnectionPool, body: bytes, headers: dict[str, str], until_s: float

@@ -73,10 +73,21 @@ def require_schema(database_url: str, *, qpay_env: str) -> None:
         psycopg.OperationalError: the server cannot be reached.
 
     """
-    with BoundedConnection.connect(
-        database_url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S, row_factory=dict_row
-    ) as connection:
+    with _connect_briefly(database_url) as connection:
         require_schema_of(connection, qpay_env=qpay_env)
+
+
+def read_stamp(database_url: str) -> str | None:
+    """Return whose money is in a database, if it is one that this version can work on.
+
+    Raises:
+        SchemaError: it is not; the message names what to run.
+        psycopg.OperationalError: the server cannot be reached.
+
+    """
+    with _connect_briefly(database_url) as connection:
+        _require_migrations(connection)
+        return _stamp(connection)
 
 
 def require_schema_of(connection: Connection, *, qpay_env: str) -> None:
@@ -86,6 +97,11 @@ def require_schema_of(connection: Connection, *, qpay_env: str) -> None:
         SchemaError, psycopg.OperationalError: as `require_schema`.
 
     """
+    _require_migrations(connection)
+    _require_stamp(connection, qpay_env)
+
+
+def _require_migrations(connection: Connection) -> None:
     wanted = {migration.id for migration in _migrations()}
     if not _queries.has_schema(connection):
         raise SchemaError("the database has no Tootsoo schema. Run: tootsoo migrate")
@@ -98,11 +114,15 @@ def require_schema_of(connection: Connection, *, qpay_env: str) -> None:
             f"the database is ahead of this version: migration {since} took away what this version needs. "
             "Install the version of Tootsoo that migrated it"
         )
-    _require_stamp(connection, qpay_env)
+
+
+def _stamp(connection: Connection) -> str | None:
+    stamped: str | None = _queries.read_stamp(connection)
+    return stamped
 
 
 def _require_stamp(connection: Connection, qpay_env: str) -> None:
-    stamped = _queries.read_stamp(connection)
+    stamped = _stamp(connection)
     if stamped != qpay_env:
         raise SchemaError(f"the database belongs to QPAY_ENV={stamped}, this process to QPAY_ENV={qpay_env}")
 
@@ -130,6 +150,12 @@ def _migrations() -> yoyo.migrations.MigrationList:
     # A namespace package lists a folder once for each way in which it is on the path.
     folders = {str(Path(folder).resolve()) for folder in spec.submodule_search_locations}
     return yoyo.read_migrations(*sorted(folders))
+
+
+def _connect_briefly(database_url: str) -> Connection:
+    return BoundedConnection.connect(
+        database_url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S, row_factory=dict_row
+    )
 
 
 @contextmanager

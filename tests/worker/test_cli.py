@@ -39,6 +39,7 @@ COMMANDS = [
     "notifications show",
     "notifications resend",
     "verify",
+    "doctor",
     "explain",
     "reconcile",
 ]

@@ -46,12 +46,12 @@ def test_a_postgresql_that_hangs_is_red_in_bounded_time_and_heals(stack: Stack) 
 
 
 def test_a_read_only_postgresql_is_red_and_heals(stack: Stack, database_url: str, postgres_admin_url: str) -> None:
-    _set_read_only(postgres_admin_url, database_url, "on")
+    set_read_only(postgres_admin_url, database_url, "on")
     wait_until(lambda: ready(stack) == (503, "not ready"))
 
     reasons = stack.api.get("/readyz").json()["reasons"]
     callback = stack.api.get(stack.callback_path("00000000-0000-4000-8000-000000000000"))
-    _set_read_only(postgres_admin_url, database_url, "off")
+    set_read_only(postgres_admin_url, database_url, "off")
 
     assert "no writes" in reasons["postgresql"]
     assert callback.status_code == 503
@@ -110,7 +110,7 @@ def test_it_does_not_wait_for_requests_that_hold_every_connection(stack: Stack) 
     assert answers == [(200, "ok")] * 3
 
 
-def _set_read_only(admin_url: str, database_url: str, value: str) -> None:
+def set_read_only(admin_url: str, database_url: str, value: str) -> None:
     """As an operator does whose disk is full; sessions that are open are told as well."""
     name = urlsplit(database_url).path[1:]
     with psycopg.connect(admin_url, autocommit=True) as admin:

@@ -35,6 +35,7 @@ _MODULE_OF = {
     "parked": "parked",
     "notifications": "notifications",
     "verify": "verify",
+    "doctor": "doctor",
     "reconcile": "reconcile",
     "explain": "explain",
     "keys": "keys",

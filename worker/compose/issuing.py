@@ -38,8 +38,7 @@ SHARE_OF_CALLS = 0.5
 def issue_on(core: Core, *, web: WebSettings, accounts: Accounts) -> Issue:
     """Put together what issues QRs."""
     tokens = tokens_of(web)
-    own = accounts.qpay.qpay_callback_url if accounts.qpay else None
-    callback_base = own or f"{web.public_url}/v2/qpay/webhook"
+    callback_base = callback_base_of(web, accounts)
     return Issue(
         gateways=core.gateways,
         gateway_invoices=gateway_invoices_on(core.pool, qr_lifetime=web.qr_lifetime),
@@ -48,6 +47,12 @@ def issue_on(core: Core, *, web: WebSettings, accounts: Accounts) -> Issue:
         ring=core.ring,
         clock=utc_now,
     )
+
+
+def callback_base_of(web: WebSettings, accounts: Accounts) -> str:
+    """Return where QPay's callbacks go: a token is appended, behind a slash."""
+    own = accounts.qpay.qpay_callback_url if accounts.qpay else None
+    return own or f"{web.public_url}/v2/qpay/webhook"
 
 
 def tokens_of(web: WebSettings) -> WebhookTokens:

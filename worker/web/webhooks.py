@@ -11,6 +11,7 @@ from domain.payment_event import Source
 from worker.settings import SOCIALPAY_WEBHOOK
 from worker.web.errors import ApiError, plain_errors
 from worker.web.parts import Parts, WebParts
+from worker.webhook_token import PROBE_ID
 
 log = structlog.get_logger()
 
@@ -53,12 +54,22 @@ def _take(token: str, query: dict[str, str], *, parts: WebParts, gateway: str) -
     if gateway_invoice_id is None:
         log.warning("callback.refused", gateway=gateway, reason="not a token of ours")
         raise ApiError(404, "INVALID_TOKEN", "not a token of ours")
+    if gateway_invoice_id == PROBE_ID:
+        return _probe(parts)
     reader = parts.gateways.get(gateway)
     announced = None if reader is None else reader.read_callback(query)
     if not _request(gateway_invoice_id, announced, parts=parts):
         log.warning("callback.refused", gateway=gateway, reason="a token of another database")
         raise ApiError(404, "INVALID_TOKEN", "not a token of ours")
     return PlainTextResponse(QPAY_SUCCESS)  # a bare str FastAPI would validate, in another thread, for each callback
+
+
+def _probe(parts: WebParts) -> PlainTextResponse:
+    """Answer whoever asks with a token of ours whether callbacks arrive: as a callback is answered, without effect."""
+    if not parts.see().is_ready:
+        raise ApiError(503, "NOT_READY", "callbacks cannot be written down")
+    log.info("callback.probed")
+    return PlainTextResponse(QPAY_SUCCESS)
 
 
 async def _read_body(request: Request) -> bytes:
