@@ -1,10 +1,10 @@
 """Whatever is changed in a recorded answer, it is read or called unreadable, and money that is read is exact."""
 
 import json
-import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from copy import deepcopy
+from dataclasses import replace
 from datetime import UTC
 from decimal import Decimal
 from typing import Any
@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from adapters.calls.answers import Answer
-from adapters.qpay.details import read_invoice
+from adapters.qpay.details import QPayInvoice, read_invoice
 from adapters.qpay.errors import error_from
 from adapters.qpay.issuing import read_issued
 from adapters.qpay.rows import read_found, read_row
@@ -160,6 +160,10 @@ def test_fields_that_nobody_knows_change_nothing(name: str) -> None:
     )
 
 
-def _without_raw(read: object) -> str:
+def _without_raw(read: object) -> object:
     """Compare what is understood: `raw` keeps the new fields, as it should."""
-    return re.sub(r"raw=\{.*?\}\)", "raw)", repr(read))
+    if isinstance(read, list):
+        return [_without_raw(each) for each in read]
+    if isinstance(read, FoundPayment):
+        return replace(read, row=_without_raw(read.row))
+    return replace(read, raw={}) if isinstance(read, PaymentRow | UnreadableRow | QPayInvoice) else read
