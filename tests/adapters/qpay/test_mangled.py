@@ -165,5 +165,5 @@ def _without_raw(read: object) -> object:
     if isinstance(read, list):
         return [_without_raw(each) for each in read]
     if isinstance(read, FoundPayment):
-        return replace(read, row=_without_raw(read.row))
+        return replace(read, row=replace(read.row, raw={}))
     return replace(read, raw={}) if isinstance(read, PaymentRow | UnreadableRow | QPayInvoice) else read
