@@ -17,11 +17,16 @@ STAND_STILL = """
     CREATE TRIGGER stand_still BEFORE DELETE ON schedule_run FOR EACH STATEMENT EXECUTE FUNCTION stand_still();
 """
 
+RUNS = """
+    SELECT id, period, attempts, lease_token, finished_at, outcome, result
+    FROM schedule_run WHERE job = %s ORDER BY id
+"""
+
 Watcher = psycopg.Connection[DictRow]
 
 
 def runs_of(watcher: Watcher, job: str) -> list[dict[str, Any]]:
-    return watcher.execute("SELECT * FROM schedule_run WHERE job = %s ORDER BY id", [job]).fetchall()
+    return watcher.execute(RUNS, [job]).fetchall()
 
 
 def done(watcher: Watcher, job: str) -> int:
