@@ -44,7 +44,7 @@ faults: $(READY) ## faults that must be survived, on real processes; SEED=7 or 1
 	@$(BIN)/python -P -m tests.faults $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY)) \
 	  $(if $(JOBS),--jobs $(JOBS)) $(FAULTS)
 
-bench: $(READY)  ## how fast, against bare SQL and two peers; takes some twelve minutes
+bench: $(READY)  ## how fast, against bare SQL and two peers; takes some twenty minutes
 	@$(BIN)/python -P -m tests.bench $(BENCH)
 
 lint: $(READY)   ## format, ruff, mypy and the import contracts

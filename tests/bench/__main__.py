@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from tests.bench.appends import measure_batches, measure_single
 from tests.bench.callbacks import measure_callbacks
+from tests.bench.discovering import measure_calls, measure_day, measure_sweep
 from tests.bench.figures import Figure
 from tests.bench.growth import measure_growth
 from tests.bench.machine import this_machine
@@ -26,7 +27,10 @@ BENCHMARKS: dict[str, Callable[[Sizes], Iterator[Figure]]] = {
     "P3": measure_batches,
     "P4": measure_callbacks,
     "P5": measure_settling,
+    "P6": measure_calls,
+    "P7": measure_day,
     "P8": measure_growth,
+    "P9": measure_sweep,
     "reads": measure_reads,
     "peers": measure_peers,
 }

@@ -12,7 +12,7 @@ class Figure:
     work: str
     ours: float
     limit: float
-    unit: Literal["/s", "ms"]
+    unit: Literal["/s", "ms", "calls", "MB"]
     limit_is: str
     ratio: float
     ratios: tuple[float, ...]

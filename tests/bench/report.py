@@ -63,4 +63,10 @@ def _cells(figure: Figure) -> tuple[str, ...]:
 
 
 def _amount(value: float, unit: str) -> str:
-    return f"{value:,.2f} ms" if unit == "ms" else f"{value:,.0f}/s"
+    match unit:
+        case "ms" | "calls":
+            return f"{value:,.2f} {unit}"
+        case "MB":
+            return f"{value:,.0f} MB"
+        case _:
+            return f"{value:,.0f}/s"

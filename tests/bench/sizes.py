@@ -28,6 +28,13 @@ class Sizes:
     """Payments of each side in each round of P5."""
     reads: int
     """Of each side in each round, as fast as they are answered."""
+    swept_payments: int
+    """Of each side of P6."""
+    day_payments: int
+    day_unpaid: int
+    open_qrs: int
+    """In the sweep of P9."""
+    sweep_rounds: int
 
 
 FULL = Sizes(
@@ -45,6 +52,11 @@ FULL = Sizes(
     paced_callbacks=1_000,
     settled=800,
     reads=4_000,
+    swept_payments=1_000,
+    day_payments=10_000,
+    day_unpaid=1_000,
+    open_qrs=100_000,
+    sweep_rounds=3,
 )
 QUICK = Sizes(
     rounds=3,
@@ -61,4 +73,9 @@ QUICK = Sizes(
     paced_callbacks=200,
     settled=100,
     reads=500,
+    swept_payments=60,
+    day_payments=600,
+    day_unpaid=100,
+    open_qrs=5_000,
+    sweep_rounds=2,
 )
