@@ -113,9 +113,9 @@ class Discoveries:
             return [_followed(row) for row in rows]
 
     def note_rung(self, gateway: str, payment: FollowedPayment, gateway_invoice_id: UUID) -> bool | None:
-        """Write that a check of a QR is about to be asked for; None when somebody else has done so meanwhile.
+        """Write that a check of a QR is about to be asked for; None when that is not needed any more.
 
-        True: one is due already, and will do.
+        Somebody else has done so meanwhile, or a check has recorded the payment. True: one is due already, and will do.
         """
         with self._pool.connection() as connection:
             due: bool | None = _queries.note_rung(

@@ -79,6 +79,8 @@ class State:
     """Invoices whose QR was closed to be renewed, and that have no other yet."""
     owed_qr_oldest_s: float = 0.0
     """How long the first of them has been without."""
+    found: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """Payments that became known in the last day, by gateway and by what made us look."""
     reconciled: Mapping[str, ReconciledState] = field(default_factory=dict)
     """By gateway; one whose list was never compared is absent."""
 
@@ -127,6 +129,7 @@ def _read(connection: Connection) -> State:
             row["gateway"]: ReconciledState(behind_s=row["behind_s"], open=row["open"])
             for row in _queries.reconciled(connection, most=COMPARISONS_MAX)
         },
+        found={(row["gateway"], row["source"]): row["payments"] for row in _queries.found(connection, most=LISTED_MAX)},
         **_read_notifications(connection),
     )
 

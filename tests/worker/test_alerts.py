@@ -45,6 +45,7 @@ STATE = State(
     parked={"check": 1, "close": 1, "notification": 1},
     notifications_pending=1,
     oldest_notification_s=1.0,
+    found={("qpay", "callback"): 1, ("qpay", "sweep"): 1},
     jobs={"seal": JobState(done_ago_s=1.0, unfinished_s=0.0, failed=False)},
     reconciled={"qpay": ReconciledState(behind_s=1.0, open=1)},
 )

@@ -2,7 +2,9 @@
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,16 +14,23 @@ import httpx
 import psycopg
 import pytest
 
+from adapters.postgres.connection import open_pool
+from adapters.postgres.polls import Polls
 from domain.following import GRACE, Unmatched
+from domain.polling import FIRST
 from simulator.world import Switches
+from tests.adapters.postgres.samples import qr_store
 from tests.waiting import wait_until
 from tests.worker.conftest import MERCHANT, Stack
 from tests.worker.test_cli import run as run_command
 from worker.compose.discovering import compose_discover
 from worker.discover import Discover, Discovered, DiscoveryUnfinishedError, discover_once
+from worker.poll import poll_due
 from worker.settings import DiscoverySettings
 
 LIST, LOOK_UP = "POST /v2/payment/list", "GET /v2/payment/{payment_id}"
+PERIOD_S = 300.0
+"""Of sweeps, as it is set by default."""
 BOTH_WAYS = [
     Switches(),
     Switches(list_window_is_local=True, list_newest_first=True),
@@ -303,6 +312,50 @@ def _another_of(stack: Stack) -> Any:
     book = stack.simulator.world.book
     last = book.payments()[-1]
     return replace(last, payment_id="999999999999999", paid_at=last.paid_at + timedelta(milliseconds=1))
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("working")
+@pytest.mark.parametrize(
+    "switches", [Switches(), Switches(list_object_id="invoice_code", list_count_is_of_page=True)], ids=str
+)
+def test_fault_20_a_thousand_payments_settle_by_discovery_alone_within_a_sweep_and_its_budget(
+    stack: Stack, discover: Discover, sql: Callable[..., list[Any]]
+) -> None:
+    invoices = [f"order-{number}" for number in range(1_000)]
+    with ThreadPoolExecutor(8) as customers:
+        list(customers.map(lambda invoice: sold(stack, invoice), invoices))
+    begun_s = time.monotonic()
+
+    found = run(discover)
+    again = run(discover)
+    recorded = "SELECT count(*) FROM payment_event WHERE source = 'sweep' AND invoice_id IS NOT NULL"
+    wait_until(lambda: sql(recorded) == [(len(invoices),)], within_s=PERIOD_S)
+
+    assert time.monotonic() - begun_s < PERIOD_S
+    assert (found.swept.new, found.failed, again.failed) == (len(invoices), None, None)
+    assert stack.checks() + calls(stack, LOOK_UP) <= 1.05 * len(invoices)
+
+
+# --- A gateway without a list -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("working")
+def test_what_nobody_announced_at_a_gateway_without_a_list_is_found_by_looking_at_its_qrs(
+    stack: Stack, sql: Callable[..., list[Any]], database_url: str
+) -> None:
+    stack.put()
+    qr_text = stack.pay_link(gateway="socialpay").json()["qrText"]
+    waits = sql("SELECT extract(epoch FROM next_poll_at - opened_at)::float8 FROM gateway_invoice")
+    stack.pay(None, qrText=qr_text, callback="drop")
+    sql("UPDATE gateway_invoice SET next_poll_at = now()")
+
+    with open_pool(database_url, size=2) as pool:
+        asked = poll_due(Polls(pool), qr_store(pool), stack.parts.check_requests, stack.parts.ring)
+    wait_until(lambda: status(stack, "order-1") == "paid", within_s=20)
+
+    assert (waits, asked) == ([(FIRST.total_seconds(),)], 1)
+    assert stack.payments()[0]["source"] == "sweep"
 
 
 # --- For people ------------------------------------------------------------------------------------------------------

@@ -48,7 +48,7 @@ from worker.plan import Plan
 from worker.poll import poll_due
 from worker.refresh_all import refresh_nightly
 from worker.refund_at_gateway import RefundAtGateway
-from worker.ring import ring_due, ring_lanes
+from worker.ring import ring_due, ring_lanes, ring_quietly
 from worker.run_job import RunJob
 from worker.settings import (
     ApiSettings,
@@ -273,7 +273,7 @@ def compose_scheduler(
         gateway_invoices, runs, polls = gateway_invoices_on(pool), ScheduleRuns(pool), Polls(pool)
         ticks: dict[str, Callable[[], int]] = {
             "ring": lambda: ring_due(check_requests, gateway_invoices, doorbell),
-            "poll": lambda: poll_due(polls, gateway_invoices, check_requests),
+            "poll": lambda: poll_due(polls, gateway_invoices, check_requests, ring_quietly(doorbell)),
             "plan": Plan(jobs=jobs, runs=runs, ring_runs=doorbell.ring_runs, clock=runs.now),
         }
         if notify is not None:

@@ -63,8 +63,18 @@ def _families(state: State | None) -> Iterator[GaugeMetricFamily]:
         for (gateway, currency), minor in state.suspense_minor.items():
             suspense.add_metric([gateway, currency], minor)
     yield from (requests, oldest, unrung, parked, owed, owed_s, questions, suspense)
+    yield from _found_families(state)
     yield from _reconciled_families(state)
     yield from _job_families(state)
+
+
+def _found_families(state: State | None) -> Iterator[GaugeMetricFamily]:
+    found = GaugeMetricFamily(
+        "tootsoo_payments_found", "Payments that became known in the last day.", labels=["gateway", "source"]
+    )
+    for (gateway, source), count in (state.found if state is not None else {}).items():
+        found.add_metric([gateway, source], count)
+    yield found
 
 
 def _reconciled_families(state: State | None) -> Iterator[GaugeMetricFamily]:

@@ -1,10 +1,22 @@
 -- Discoveries: what a gateway's list was asked for, and what it showed that is not on an invoice.
 
 -- name: first_issued(gateway)$
--- Read when the first QR of a gateway was meant: no payment of ours can be older.
-SELECT min(issued_at)
-FROM gateway_invoice
-WHERE gateway = :gateway;
+-- Read when the first QR of a gateway was meant: no payment of ours can be older. It is looked for once, and remembered.
+WITH known AS (
+    SELECT first_at FROM listed_since WHERE gateway = :gateway
+),
+found AS (
+    INSERT INTO listed_since (gateway, first_at)
+    SELECT :gateway, min(issued_at)
+    FROM gateway_invoice
+    WHERE gateway = :gateway AND NOT EXISTS (SELECT FROM known)
+    HAVING min(issued_at) IS NOT NULL
+    ON CONFLICT (gateway) DO NOTHING
+    RETURNING first_at
+)
+SELECT first_at FROM known
+UNION ALL
+SELECT first_at FROM found;
 
 -- name: read_windows(gateway, since)
 -- Read what was asked for, from the window on that begins at "since".
@@ -43,17 +55,7 @@ noted AS (
             SELECT FROM payment_event AS e
             WHERE e.gateway = :gateway AND e.payment_id = t.payment_id AND e.gateway_invoice_id IS NOT NULL
         )
-        AND (
-            EXISTS (
-                SELECT FROM gateway_invoice AS g WHERE g.gateway = :gateway AND g.external_id = t.external_id
-            )
-            OR EXISTS (
-                SELECT FROM gateway_invoice AS g
-                WHERE g.gateway = :gateway
-                    AND hashtextextended(g.qr_text, 0) = hashtextextended(t.qr_text, 0)
-                    AND g.qr_text = t.qr_text
-            )
-        )
+        AND EXISTS (SELECT FROM find_ties(:gateway, ARRAY[t.external_id], ARRAY[t.qr_text]))
     ORDER BY t.payment_id COLLATE "C"
     ON CONFLICT (gateway, payment_id) DO UPDATE SET
         last_found_at = greatest(f.last_found_at, excluded.last_found_at),
@@ -81,7 +83,8 @@ WHERE f.gateway = :gateway AND f.ended_at IS NULL
 
 -- name: read_followed(gateway, after, page, forgotten_after_s)
 -- Read up to a page of the payments that are followed, by id, with what became of the check that was last asked for. One
--- that nobody asked for, although it was noted so long ago, was forgotten by somebody who died.
+-- that nobody asked for, although it was noted so long ago, was forgotten by somebody who died. A check is answered in
+-- the transaction that records what it proved, so an answered one whose payment is not in an event did not show it.
 SELECT f.payment_id, f.first_found_at, f.external_id, f.qr_text, f.rung, f.looked_up_at IS NOT NULL AS looked_up,
     CASE
         WHEN g.id IS NULL THEN 'none'
@@ -93,18 +96,28 @@ SELECT f.payment_id, f.first_found_at, f.external_id, f.qr_text, f.rung, f.looke
 FROM found_payment AS f
 LEFT JOIN gateway_invoice AS g ON g.id = f.rung[cardinality(f.rung)]
 WHERE f.gateway = :gateway AND f.ended_at IS NULL AND f.payment_id > :after
+    AND NOT EXISTS (
+        SELECT FROM payment_event AS e
+        WHERE e.gateway = f.gateway AND e.payment_id = f.payment_id
+            AND (e.invoice_id IS NOT NULL OR e.gateway_invoice_id IS NOT NULL)
+    )
 ORDER BY f.payment_id
 LIMIT :page;
 
 -- name: note_rung(gateway, payment_id, gateway_invoice_id, before, forgotten_after_s)$
--- Write that a check of a QR is about to be asked for because of a payment, if nobody else has since; tell whether one is
--- due already, which will do. The same QR once more only where that was forgotten.
+-- Write that a check of a QR is about to be asked for because of a payment, if nobody else has since, and no check has
+-- recorded it; tell whether one is due already, which will do. The same QR once more only where that was forgotten.
 UPDATE found_payment AS f SET
     rung = array_append(array_remove(f.rung, g.id), g.id),
     rung_at = now()
 FROM gateway_invoice AS g
 WHERE g.id = :gateway_invoice_id AND f.gateway = :gateway AND f.payment_id = :payment_id AND f.ended_at IS NULL
     AND f.rung = :before::uuid[]
+    AND NOT EXISTS (
+        SELECT FROM payment_event AS e
+        WHERE e.gateway = f.gateway AND e.payment_id = f.payment_id
+            AND (e.invoice_id IS NOT NULL OR e.gateway_invoice_id IS NOT NULL)
+    )
     AND (
         NOT g.id = ANY (f.rung)
         OR f.rung_at NOT BETWEEN now() - :forgotten_after_s * interval '1 second' AND now()

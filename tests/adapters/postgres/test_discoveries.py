@@ -108,6 +108,18 @@ def test_of_many_who_ring_a_qr_for_a_payment_one_does(discoveries: Discoveries, 
     assert sorted(noted, key=str) == [False, *[None] * 7]
 
 
+def test_a_payment_that_was_recorded_meanwhile_is_neither_followed_nor_rung_for(
+    discoveries: Discoveries, ledger: Ledger, qr: UUID
+) -> None:
+    discoveries.note_found("qpay", [found("p-1")], now=NOON)
+    (payment,) = discoveries.followed("qpay", after="", page=1)
+
+    append(ledger, [an_event("p-1", gateway_invoice_id=qr)])
+
+    assert discoveries.note_rung("qpay", payment, qr) is None
+    assert followed(discoveries) == []
+
+
 def test_what_became_of_the_check_is_told_with_the_payment(
     pool: Pool, discoveries: Discoveries, requests: CheckRequests, qr: UUID
 ) -> None:

@@ -50,7 +50,7 @@ def age(pool: Pool, by: timedelta) -> None:
 
 
 def tick(pool: Pool, polls: Polls, requests: CheckRequests) -> int:
-    return poll_due(polls, qr_store(pool), requests)
+    return poll_due(polls, qr_store(pool), requests, lambda *_: None)
 
 
 def serve(pool: Pool, requests: CheckRequests, qr: UUID) -> None:
