@@ -59,6 +59,8 @@ class LocalStack:
     """The folder with a log for each process."""
     servers: EmbeddedServers
     processes: dict[str, subprocess.Popen[bytes]]
+    run_once: Callable[[str], None]
+    """Runs a command of ours to its end; LocalError when that is not 0."""
 
     def require_alive(self) -> None:
         """Raise LocalError when a server or a process has ended that should run."""
@@ -147,7 +149,13 @@ def running_stack(
         }.items():
             processes[name] = start.process(name, *arguments)
         stack = LocalStack(
-            env=env, web_url=web_url, simulator_url=simulator_url, logs=logs, servers=servers, processes=processes
+            env=env,
+            web_url=web_url,
+            simulator_url=simulator_url,
+            logs=logs,
+            servers=servers,
+            processes=processes,
+            run_once=start.run_once,
         )
         _await_answer(stack, f"{simulator_url}/simulator/calls")
         _await_answer(stack, f"{web_url}/readyz")

@@ -117,6 +117,7 @@ def test_the_demo_command_reports_in_json_and_leaves_nothing_behind(folder: Path
         "order-1004": "unpaid",
         "order-1005": "paid",
         "order-1006": "paid",
+        "order-1007": "paid",
     }
     assert not (folder / ".tootsoo" / "demo").exists()
     assert not (folder / ".tootsoo" / "run.json").exists()
