@@ -15,16 +15,13 @@ import psycopg
 import redis
 
 from adapters.embedded.servers import EmbeddedServers
-from adapters.postgres.check_requests import CheckRequests
-from adapters.postgres.connection import open_pool
 from adapters.redis.doorbell import Doorbell, open_broker
-from domain.payment_event import Source
 from tests.faults import oracle
 from tests.faults.clock import Clock
 from tests.faults.fleet import FaultError, Fleet, Process, await_start, wait_for
 from tests.faults.network import Network
 from tests.faults.servers import kill_server, own_servers, start_again
-from tests.faults.shop import Sale, Shop
+from tests.faults.shop import Shop
 from tests.merchant import SECRET
 from worker.clock import utc_now
 from worker.compose.database import open_keys
@@ -130,13 +127,6 @@ class Stage:
         """Give Valkey a command, beside every fault."""
         with redis.Redis.from_url(self.servers.redis_url) as client:
             client.execute_command(*command)
-
-    def ask_for_check(self, sale: Sale) -> None:
-        """Ask for a check as a sweep does that has seen a payment which is not recorded."""
-        with open_pool(self.eyes_url, size=1) as pool:
-            requests = CheckRequests(pool, spacing_s=2.0, retry_base_s=2.0, retry_max_s=600.0)
-            requests.request(sale.qr, source=Source.SWEEP)
-        self.ring(sale.qr)
 
     def ring(self, qr: UUID) -> None:
         """Wake a worker for a QR."""

@@ -14,7 +14,7 @@ import pytest
 
 from simulator.faults import Fault
 from tests.faults import oracle
-from tests.faults.fleet import FaultError, wait_for
+from tests.faults.fleet import FaultError
 from tests.faults.oracle import Breach, Budget
 from tests.faults.shop import Sale
 from tests.faults.stage import Stage, new_stage
@@ -38,12 +38,11 @@ HASTE = (
 )
 """Calls keep a quarter of their time, so that a busy machine does not look like a fault. Logins are 0.5 s apart instead
 of 30: each fault of a token costs one, and of two hundred calls forty have one."""
-SETTINGS = {"RETRY_BASE_S": "0.2", "RETRY_MAX_S": "2", "CHECK_SPACING_S": "0.2"}
+SETTINGS = {"RETRY_BASE_S": "0.2", "RETRY_MAX_S": "2", "CHECK_SPACING_S": "0.2", "DISCOVER_EVERY_S": "10"}
+"""What neither a callback nor a look after it has brought is found by a sweep."""
 
 PATIENCE_S = 90.0
 """How long a customer asks again for a QR."""
-SWEPT_AFTER_S = 6.0
-"""What neither a callback nor a look after it has brought is found by a sweep, which sees it in QPay's list."""
 SETTLED_WITHIN_S = 90.0
 
 BUDGET = Budget(checks_per_qr=60, logins=100_000)
@@ -168,23 +167,11 @@ def _open(stage: Stage, invoice: str, amount: int) -> Sale:
 
 
 def _await_settled(stage: Stage, sales: list[Sale]) -> int:
-    """Wait until every payment is recorded while calls still go wrong; return how many a sweep had to find."""
-    wanted = {payment: sale for sale in sales for payment in sale.payments}
-    swept: set[str] = set()
-    look_at = time.monotonic() + SWEPT_AFTER_S
-
-    def settled() -> bool:
-        nonlocal look_at
-        missing = wanted.keys() - stage.recorded()
-        if missing and time.monotonic() > look_at:
-            look_at = time.monotonic() + SWEPT_AFTER_S
-            swept.update(missing)
-            for qr in {wanted[payment].qr: wanted[payment] for payment in missing}.values():
-                stage.ask_for_check(qr)
-        return not missing
-
-    wait_for("all payments are recorded", settled, within_s=SETTLED_WITHIN_S, look_every_s=0.1)
-    return len(swept)
+    """Wait until every payment is recorded while calls still go wrong; return how many of them a sweep has found."""
+    wanted = {payment for sale in sales for payment in sale.payments}
+    stage.await_recorded(*wanted, within_s=SETTLED_WITHIN_S)
+    with stage.eyes() as eyes:
+        return sum(event["source"] == "sweep" and event["payment_id"] in wanted for event in oracle.read(eyes).events)
 
 
 def _new_questions(stage: Stage) -> list[tuple[str, str]]:

@@ -13,7 +13,7 @@ from tests.faults.scenario import Scenario
 from tests.faults.shop import Sale, Shop
 from tests.faults.stage import Stage
 
-HASTE = "10 check_timeout_s=8 issue_timeout_s=10 login_timeout_s=2 LEASE_S=12 ISSUE_DEADLINE_S=12"
+HASTE = "10 check_timeout_s=8 look_timeout_s=8 issue_timeout_s=10 login_timeout_s=2 LEASE_S=12 ISSUE_DEADLINE_S=12"
 SPACING_S = 3.0
 """Between two logins, with `HASTE`: half a minute."""
 COLD = 4
