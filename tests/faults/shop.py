@@ -52,7 +52,8 @@ class Shop:
     """The merchant's application and its customers. Safe to use from several threads."""
 
     def __init__(self, *, web_url: str, simulator_url: str, api_key: str, tokens: WebhookTokens) -> None:
-        limits = httpx.Limits(max_connections=100)
+        # Idle connections are given up before a server does so, for a request on its way just then would be lost.
+        limits = httpx.Limits(max_connections=100, keepalive_expiry=2.0)
         self.api = httpx.Client(
             base_url=web_url,
             headers={"Authorization": f"Bearer {api_key}"},
