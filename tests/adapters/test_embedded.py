@@ -134,6 +134,7 @@ def test_stopping_twice_is_stopping_once(home: Path) -> None:
     assert not is_open(servers.valkey.port)
 
 
+@pytest.mark.slow
 def test_two_homes_run_side_by_side(home: Path, empty_home: Path) -> None:
     with start(home) as one, start(empty_home) as other:
         write_note(one, "one")
@@ -383,6 +384,7 @@ def test_root_s_home_below_a_closed_folder_works_and_keeps_data(closed_home: Pat
         assert read_notes(servers) == (["kept"], ["kept"])
 
 
+@pytest.mark.slow
 @as_root
 def test_data_of_a_deleted_home_does_not_come_back(closed_home: Path) -> None:
     with start(closed_home) as servers:

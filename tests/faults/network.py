@@ -217,6 +217,7 @@ class Network(Proxy):
             case Moment.BEFORE:
                 link.reset()
             case Moment.DURING:
+                link.cut_at_answer.set()  # an answer that is faster than we are is not passed on either
                 server.sendall(data)
                 link.reset()
             case Moment.AFTER:

@@ -103,6 +103,7 @@ def _assert_one_payments_way_carries_the_same_ids(logs: dict[str, str]) -> None:
     assert {line.get("gateway") for line in way} == {"qpay"}
 
 
+@pytest.mark.slow
 def test_the_demo_command_reports_in_json_and_leaves_nothing_behind(folder: Path) -> None:
     demo = start(folder, "demo", "--json")
     output, _ = demo.communicate(timeout=120)

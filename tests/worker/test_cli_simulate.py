@@ -31,6 +31,7 @@ def simulating(folder: Path, *arguments: str, **env: str) -> Iterator[dict[str, 
             program.communicate(timeout=10)
 
 
+@pytest.mark.slow
 def test_every_merchant_of_the_settings_may_log_in(tmp_path: Path) -> None:
     merchants = "SECOND:pass:word:SECOND_INVOICE, THIRD:three:THIRD_INVOICE"
     with simulating(tmp_path, SIMULATOR_MERCHANTS=merchants, QPAY_PASSWORD="first") as told:
@@ -42,6 +43,7 @@ def test_every_merchant_of_the_settings_may_log_in(tmp_path: Path) -> None:
     assert statuses == [200, 200, 200, 401]
 
 
+@pytest.mark.slow
 def test_faults_and_switches_of_the_command_line_are_set_and_the_seed_is_told(tmp_path: Path) -> None:
     arguments = ("--seed", "7", "--fault", "busy@POST /v2/auth/token=1", "--switch", "callbackRetries=2")
     with simulating(tmp_path, *arguments) as told:

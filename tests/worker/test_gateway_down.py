@@ -67,6 +67,7 @@ def test_check_that_was_held_back_is_no_attempt_and_due_when_somebody_may_ask_ag
     assert all(0 < row["wait_s"] <= 5.2 for row in after[5:])  # the pause, and up to RETRY_BASE_S by chance
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("working")
 def test_everything_due_catches_up_when_the_gateway_is_back(stack: Stack, working: Ring) -> None:
     qrs = paid_unannounced(stack, ORDERS)

@@ -34,6 +34,7 @@ def start_worker(folder: Path, **env: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_a_kill_point_is_refused_in_production(tmp_path: Path) -> None:
     refused = start_worker(tmp_path, KILL_POINT="kill:after_answer", TOOTSOO_ENV="production")
 
@@ -41,6 +42,7 @@ def test_a_kill_point_is_refused_in_production(tmp_path: Path) -> None:
     assert refused.stderr == "tootsoo: KILL_POINT is refused with TOOTSOO_ENV=production: it kills the worker\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrong", ["after_answer", "kill", "kill:", "kill:nowhere", "hurt:after_answer"])
 def test_a_kill_point_that_does_not_exist_stops_the_start(tmp_path: Path, wrong: str) -> None:
     refused = start_worker(tmp_path, KILL_POINT=wrong)

@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from random import Random
 from zoneinfo import ZoneInfo
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -80,6 +81,7 @@ def test_payments_of_the_days_beside_it_are_known_and_not_of_it() -> None:
     assert sorted(day.nearby) == [f"{0:015}", f"{2:015}"]
 
 
+@pytest.mark.slow
 def test_a_large_day_holds_a_few_hundred_bytes_for_each_payment() -> None:
     day, count = ListedDay(DAY), 20_000
     tracemalloc.start()

@@ -62,6 +62,7 @@ def settings(database_url: str, redis_url: str) -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 def test_a_scheduler_counts_its_ticks(tmp_path: Path, settings: dict[str, str]) -> None:
     with process(tmp_path, "scheduler --metrics-port 0", **settings) as url:
         wait_until(lambda: scrape(url)("tootsoo_ticks_total", tick="ring", outcome="ok") >= 2)
@@ -73,6 +74,7 @@ def test_a_scheduler_counts_its_ticks(tmp_path: Path, settings: dict[str, str]) 
         assert "tootsoo_check_requests" not in seen.names()
 
 
+@pytest.mark.slow
 def test_a_worker_serves_its_counters_to_those_with_the_token_and_nothing_else(
     tmp_path: Path, settings: dict[str, str]
 ) -> None:
@@ -89,6 +91,7 @@ def test_a_worker_serves_its_counters_to_those_with_the_token_and_nothing_else(
         assert "tootsoo_check_requests" not in seen.names()
 
 
+@pytest.mark.slow
 def test_without_a_port_nothing_is_served(tmp_path: Path, settings: dict[str, str]) -> None:
     with process(tmp_path, "worker", **settings) as url:
         assert url == ""
@@ -102,6 +105,7 @@ def test_others_may_not_read_without_a_token(tmp_path: Path, settings: dict[str,
     assert "METRICS_TOKEN" in refused.stderr
 
 
+@pytest.mark.slow
 def test_a_taken_metrics_port_is_one_line(tmp_path: Path, settings: dict[str, str]) -> None:
     with process(tmp_path, "scheduler --metrics-port 0", **settings) as url:
         port = url.split(":")[2].split("/")[0]

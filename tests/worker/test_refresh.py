@@ -319,6 +319,7 @@ def test_customer_who_asks_meanwhile_gets_the_qr_that_was_owed(
     assert (states(stack), sql("SELECT count(*) FROM owed_qr")) == ({1: "superseded", 2: "open"}, [(0,)])
 
 
+@pytest.mark.slow
 def test_run_stops_when_many_fail_in_a_row_so_that_customers_keep_their_qrs(
     stack: Stack, refresh_all: RefreshAll, sql: Callable[..., list[Any]]
 ) -> None:
@@ -336,6 +337,7 @@ def test_run_stops_when_many_fail_in_a_row_so_that_customers_keep_their_qrs(
     assert "INVOICE_CODE_INVALID" in in_words(refreshed)
 
 
+@pytest.mark.slow
 def test_all_pages_are_renewed_and_each_qr_once_however_many_run_at_once(
     stack: Stack, refresh_all: RefreshAll, sql: Callable[..., list[Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -378,6 +380,7 @@ def test_run_that_is_told_to_stop_begins_nothing_more(
     assert (refreshed.counts, refreshed.finished, states(stack)) == ({}, False, {1: "open"})
 
 
+@pytest.mark.slow
 def test_night_that_is_not_finished_is_run_again_and_says_what_is_left(
     stack: Stack, refresh_all: RefreshAll, sql: Callable[..., list[Any]]
 ) -> None:

@@ -218,6 +218,7 @@ def test_whatever_was_damaged_is_found_and_nothing_is_written(
     assert (first, report.differences) == (again, len(first))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("paid")
 def test_what_verify_finds_is_there_for_people_and_machines(database_url: str, tootsoo: Tootsoo) -> None:
     damage(database_url, "UPDATE payment_event SET amount_minor = 10001 WHERE kind = 'refunded'")

@@ -60,6 +60,7 @@ def first_due(pool: Pool, gateway: str, *, count: int) -> list[UUID]:
         return [row["id"] for row in rows]
 
 
+@pytest.mark.slow
 def test_a_gateway_with_a_hundred_thousand_due_does_not_starve_another(
     pool: Pool, requests: CheckRequests, gateway_invoices: GatewayInvoices, doorbell: Doorbell
 ) -> None:

@@ -101,6 +101,7 @@ CORRUPTIONS = (
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(corruptions=st.lists(st.sampled_from(CORRUPTIONS), min_size=1, max_size=6))
 def test_balances_corrupted_at_random_are_repaired_exactly(
@@ -228,6 +229,7 @@ def test_nothing_is_appended_to_a_payment_whose_row_is_missing_until_replay_made
     assert run(pool, dry_run=True)[0].right
 
 
+@pytest.mark.slow
 def test_payments_that_are_all_missing_are_made_in_time(database_url: str, pool: Pool) -> None:
     fill(database_url, 20_000)
     with superuser(database_url) as connection:
