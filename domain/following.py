@@ -11,6 +11,10 @@ GRACE = timedelta(minutes=10)
 is not answered yet."""
 
 
+CHECKS_OF_EACH = 3
+"""A QR is checked so often for the sake of one payment: answers may be stale, or hold a row that nobody understands."""
+
+
 class Unmatched(StrEnum):
     """What becomes of payments that are on no QR of ours."""
 
@@ -39,11 +43,13 @@ class Followed:
     ties: tuple[UUID, ...]
     """The QRs that it should be on, the likeliest first."""
     rung: tuple[UUID, ...]
-    """Those that were checked for its sake, in that order."""
+    """Those that were checked for its sake, in that order; one that was checked again is there again."""
     check: Check
     tells_qr: bool
     """Whether the text of its QR is known: if no QR of ours has it, it is not ours, or its QR is not saved yet."""
     looked_up: bool
+    may_be_money: bool = False
+    """Whether a look that was just made says so: it is PAID or REFUNDED there, or what it says is not understood."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +74,8 @@ def next_step(payment: Followed, *, unmatched: Unmatched, now: datetime) -> Ring
     """Decide what to do next. One check each: the QR that the list tells, then another one that it may be on.
 
     What the list ties to no QR of ours is looked up once: at once where it tells no QR's text, else when the grace is
-    over, as a QR may just be being made. What leads nowhere then is not ours to assign.
+    over, as a QR may just be being made. What leads nowhere then is not ours to assign. A QR of ours whose check did
+    not show the payment is checked again after each look that says it may be money, up to `CHECKS_OF_EACH` times.
     """
     match payment.check:
         case Check.DUE:
@@ -77,11 +84,18 @@ def next_step(payment: Followed, *, unmatched: Unmatched, now: datetime) -> Ring
             return RingQr(gateway_invoice_id=payment.rung[-1])
         case Check.NONE | Check.ANSWERED:
             fresh = next((qr for qr in payment.ties if qr not in payment.rung), None)
-            if fresh is not None:
-                return RingQr(gateway_invoice_id=fresh)
+            again = _worth_another_check(payment) if payment.may_be_money else None
+            if qr := fresh or again:
+                return RingQr(gateway_invoice_id=qr)
             return _where_no_qr_is_left(payment, unmatched=unmatched, now=now)
         case _:
             assert_never(payment.check)
+
+
+def _worth_another_check(payment: Followed) -> UUID | None:
+    """Name the QR that was checked least often for its sake, of two the likelier."""
+    qr = min(payment.ties, key=payment.rung.count, default=None)
+    return qr if qr is not None and payment.rung.count(qr) < CHECKS_OF_EACH else None
 
 
 def _where_no_qr_is_left(payment: Followed, *, unmatched: Unmatched, now: datetime) -> Step:

@@ -12,7 +12,7 @@ from adapters.postgres.ledger import Ledger, LedgerBusyError
 from adapters.postgres.recorded import About
 from adapters.postgres.ties import TiedQr, Ties
 from domain.following import Followed, RingQr, Step, Unmatched, next_step
-from domain.gateway import FoundPayment, GatewayError, GatewayRefusedError, PaymentGateway, UnreadableRow
+from domain.gateway import FoundPayment, GatewayError, GatewayRefusedError, PaymentGateway, RowStatus, UnreadableRow
 from domain.payment_event import Source
 from domain.unmatched import file_unmatched
 from worker.clock import Clock
@@ -100,16 +100,24 @@ class Follow:
                 self._discoveries.note_ended(gateway.name, payment.payment_id, outcome="ignored")
                 steps.ignored += 1
             case Step.LOOK_UP | Step.FILE:
-                self._ask(gateway, payment, steps=steps)
+                self._ask(gateway, payment, ties, steps=steps)
 
-    def _decide(self, payment: FollowedPayment, ties: tuple[TiedQr, ...], *, looked_up: bool) -> RingQr | Step:
+    def _decide(
+        self,
+        payment: FollowedPayment,
+        ties: tuple[TiedQr, ...],
+        *,
+        looked_up: bool,
+        may_be_money: bool = False,
+    ) -> RingQr | Step:
         followed = Followed(
             first_found_at=payment.first_found_at,
-            ties=tuple(tied.gateway_invoice_id for tied in ties),
+            ties=tuple(dict.fromkeys(tied.gateway_invoice_id for tied in ties)),
             rung=payment.rung,
             check=payment.check,
             tells_qr=payment.qr_text is not None,
             looked_up=looked_up,
+            may_be_money=may_be_money,
         )
         return next_step(followed, unmatched=self._unmatched, now=self._clock())
 
@@ -129,7 +137,9 @@ class Follow:
         if requested.rings:
             self._ring(gateway, qr, requested.wait_s)
 
-    def _ask(self, gateway: PaymentGateway, payment: FollowedPayment, *, steps: Steps) -> None:
+    def _ask(
+        self, gateway: PaymentGateway, payment: FollowedPayment, ties: tuple[TiedQr, ...], *, steps: Steps
+    ) -> None:
         """Look a payment up, and do what its answer leads to: ring its QR, or file it when it is time to."""
         if steps.failed is not None:
             steps.waiting += 1
@@ -147,8 +157,9 @@ class Follow:
         steps.looked_up += 1
         found = told if isinstance(told, FoundPayment) else None
         self._discoveries.note_looked_up(gateway.name, payment.payment_id, told=found)
-        ties = self._ties.find(gateway.name, [found])[0] if found else ()
-        match self._decide(payment, ties, looked_up=True):
+        if found:
+            ties = (*self._ties.find(gateway.name, [found])[0], *ties)
+        match self._decide(payment, ties, looked_up=True, may_be_money=_may_be_money(told)):
             case RingQr(gateway_invoice_id=qr):
                 self._ring_for(gateway.name, payment, qr, steps=steps)
             case Step.WAIT:
@@ -174,3 +185,10 @@ class Follow:
         steps.filed += bool(appended.events)
         outcome = "suspense" if appended.events else "no_money"
         self._discoveries.note_ended(gateway, payment_id, outcome=outcome)
+
+
+def _may_be_money(told: FoundPayment | UnreadableRow | None) -> bool:
+    """Tell whether what was told of a payment is money, or may turn out to be once it is understood."""
+    if isinstance(told, FoundPayment):
+        return told.row.status in {RowStatus.PAID, RowStatus.REFUNDED, RowStatus.UNKNOWN}
+    return told is not None

@@ -124,7 +124,6 @@ class Discoveries:
                 payment_id=payment.payment_id,
                 gateway_invoice_id=gateway_invoice_id,
                 before=list(payment.rung),
-                forgotten_after_s=FORGOTTEN_AFTER_S,
             )
         return due
 

@@ -55,8 +55,9 @@ CAUSE_TO_ASK = {
     Fault.STALE: {"missing_at_gateway"},
     Fault.MOVING_ROWS: {"missing_at_gateway"},
     Fault.WRONG_TYPES: {"unreadable_row"},
+    Fault.UNKNOWN_STATUS: {"unknown_status"},
 }
-"""What a person may be asked: two stale reads in a row are a question, and so is the same strange row without an id."""
+"""What a person may be asked: two stale reads in a row are a question, and so are two strange rows."""
 
 
 def test_each_fault_alone_at_a_fifth_of_calls_settles_every_payment_once(tmp_path: Path) -> None:

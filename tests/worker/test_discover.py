@@ -18,6 +18,8 @@ from adapters.postgres.connection import open_pool
 from adapters.postgres.polls import Polls
 from domain.following import GRACE, Unmatched
 from domain.polling import FIRST
+from simulator.faults import Fault, Rule
+from simulator.qpay.endpoints import CHECK
 from simulator.world import Switches
 from tests.adapters.postgres.samples import qr_store
 from tests.waiting import wait_until
@@ -85,7 +87,7 @@ def sold(stack: Stack, *invoices: str, amount: int = 100_000) -> list[str]:
     """Invoices whose QRs are paid without anybody saying so; returns the payments."""
     for invoice in invoices:
         stack.put(invoice, amount=amount)
-        stack.pay_link(invoice)
+        wait_until(lambda: stack.pay_link(invoice).is_success, within_s=60)  # noqa: B023 - it is over before the next
     return [stack.pay(invoice, callback="drop")["paymentId"] for invoice in invoices]
 
 
@@ -120,6 +122,26 @@ def test_fault_20_payments_that_nobody_announced_are_found_by_one_check_each(sta
     assert stack.checks() == 3
     clueless = stack.simulator.world.switches.list_without_qr_code
     assert calls(stack, LOOK_UP) == (3 if clueless else 0)
+
+
+@pytest.mark.usefixtures("working")
+def test_a_check_that_did_not_show_what_the_gateway_shows_elsewhere_is_made_again(
+    stack: Stack, discover: Discover, sql: Callable[..., list[Any]]
+) -> None:
+    stale = [Rule(endpoint=CHECK, kind=Fault.STALE, probability=1)]
+    sold(stack, "order-1")
+    stack.simulator.world.faults.set(stale)
+    first = run(discover)
+    wait_until(lambda: sql("SELECT checked_at IS NOT NULL AND lease_token IS NULL FROM gateway_invoice") == [(True,)])
+    sql(
+        "UPDATE gateway_invoice SET served = requested, next_check_at = NULL, awaited_payment_ids = '{}'"
+    )  # 300 s later
+
+    again = run(discover)
+    stack.simulator.world.faults.set(())
+    wait_until(lambda: status(stack, "order-1") == "paid")
+
+    assert (first.steps.rung, first.steps.looked_up, again.steps.looked_up, again.steps.rung) == (1, 0, 1, 1)
 
 
 @pytest.mark.usefixtures("working")

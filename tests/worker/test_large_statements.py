@@ -119,8 +119,9 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, database_url: str, w
         results: multiprocessing.Queue[tuple[int, float]] = context.Queue()
         process = context.Process(target=peak_of, args=(database_url, path, results))
         process.start()
-        peak_kib, _ = results.get(timeout=240)
-        process.join()
+        process.join(timeout=240)
+        assert process.exitcode == 0, "what broke it stands in the test's output"
+        peak_kib, _ = results.get(timeout=10)
         peaks.append(peak_kib)
 
     assert peaks[1] - peaks[0] < 24 * 1024, peaks

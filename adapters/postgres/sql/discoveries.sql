@@ -104,11 +104,11 @@ WHERE f.gateway = :gateway AND f.ended_at IS NULL AND f.payment_id > :after
 ORDER BY f.payment_id
 LIMIT :page;
 
--- name: note_rung(gateway, payment_id, gateway_invoice_id, before, forgotten_after_s)$
+-- name: note_rung(gateway, payment_id, gateway_invoice_id, before)$
 -- Write that a check of a QR is about to be asked for because of a payment, if nobody else has since, and no check has
--- recorded it; tell whether one is due already, which will do. The same QR once more only where that was forgotten.
+-- recorded it; tell whether one is due already, which will do.
 UPDATE found_payment AS f SET
-    rung = array_append(array_remove(f.rung, g.id), g.id),
+    rung = array_append(f.rung, g.id),
     rung_at = now()
 FROM gateway_invoice AS g
 WHERE g.id = :gateway_invoice_id AND f.gateway = :gateway AND f.payment_id = :payment_id AND f.ended_at IS NULL
@@ -117,10 +117,6 @@ WHERE g.id = :gateway_invoice_id AND f.gateway = :gateway AND f.payment_id = :pa
         SELECT FROM payment_event AS e
         WHERE e.gateway = f.gateway AND e.payment_id = f.payment_id
             AND (e.invoice_id IS NOT NULL OR e.gateway_invoice_id IS NOT NULL)
-    )
-    AND (
-        NOT g.id = ANY (f.rung)
-        OR f.rung_at NOT BETWEEN now() - :forgotten_after_s * interval '1 second' AND now()
     )
 RETURNING g.requested > g.served;
 
