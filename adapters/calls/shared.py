@@ -36,6 +36,6 @@ class Shared:
             self._scripts[script] = self._redis.register_script(script)
         try:
             return await self._scripts[script](keys=keys, args=args)
-        except (RedisError, OSError) as error:
+        except (RedisError, OSError, RuntimeError) as error:  # the last by uvloop, of a connection that was just reset
             kind = type(error).__name__  # its text may carry the address
         raise GatewayHeldBackError(f"Redis, which all calls to {self.counterpart.title} need, does not answer ({kind})")

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 import redis
+from redis.asyncio.connection import Connection
 
 from adapters.calls.breaker import PROBING_WAIT_S
 from adapters.qpay.config import Limits
@@ -353,6 +354,26 @@ def test_no_call_is_made_without_redis_so_no_breaker_of_its_own_is_needed(
         gateway.check(ref("i-1"))
 
     assert qpay.seen == []
+
+
+def test_a_connection_to_redis_that_is_reset_just_before_it_is_used_holds_one_call_back(
+    qpay: ScriptedQPay, logged_in: QPayGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    qpay.will(CHECK, rows())
+    looks = Connection.can_read
+
+    async def is_reset_after_the_look(self: Connection) -> bool:
+        can_read = await looks(self)
+        assert self._writer is not None
+        self._writer.transport.abort()
+        return can_read
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Connection, "can_read", is_reset_after_the_look)
+        with pytest.raises(GatewayHeldBackError, match="Redis"):
+            logged_in.check(ref("i-1"))
+
+    assert outcome(logged_in) is None
 
 
 def test_login_that_gets_no_answer_counts_as_a_failure(
