@@ -1,14 +1,11 @@
 """Settings: read from the environment, .env, or the run file of embedded servers; checked once, at the start."""
 
 import re
-from dataclasses import dataclass
 from datetime import time, timedelta
 from enum import StrEnum
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
-from urllib.parse import SplitResult, unquote, urlsplit
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
@@ -17,139 +14,32 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 from domain.following import Unmatched
 from worker import runfile
 from worker.notify_rules import callable_url, signing_secrets
-
-CALLBACK_URL_MAX = 190
-"""QPay takes 255 characters; the token takes 64 and a slash."""
+from worker.setting_values import (
+    CallbackUrl,
+    HttpUrl,
+    Lifetime,
+    Merchants,
+    Networks,
+    Positive,
+    PostgresUrl,
+    PublicUrl,
+    RedisUrl,
+    Secrets,
+    SimulatedMerchant,
+    Terminal,
+    TimeOfDay,
+    TimeZone,
+    UrlPath,
+)
 
 SOCIALPAY_WEBHOOK = "/v2/socialpay/webhook"
 """Where SocialPay pushes to, behind `PUBLIC_URL`: the bank has to be told."""
 
 QR_LIFETIME = timedelta(days=7)
 
-PUBLIC_URL_MAX = CALLBACK_URL_MAX - len("/v2/qpay/webhook")
-
 
 class SettingsError(Exception):
     """A setting is missing or wrong. The message is one line that names it and says what it should be."""
-
-
-def _url(*schemes: str) -> AfterValidator:
-    def check(text: str) -> str:
-        parts = urlsplit(text)
-        if parts.scheme not in schemes or not parts.netloc:
-            raise ValueError(f"should be a URL that begins with {' or '.join(scheme + '://' for scheme in schemes)}")
-        if "http" in schemes and parts.username is not None:
-            raise ValueError("should have no user and no password in it")
-        if not _has_a_port_or_none(parts):
-            raise ValueError("should have a port from 0 to 65535")
-        return text.rstrip("/")
-
-    return AfterValidator(check)
-
-
-def _has_a_port_or_none(parts: SplitResult) -> bool:
-    try:
-        _ = parts.port
-    except ValueError:
-        return False
-    return True
-
-
-def _public_url(text: str) -> str:
-    if len(text) > PUBLIC_URL_MAX:
-        raise ValueError(f"should have at most {PUBLIC_URL_MAX} characters: the callbacks' path is appended")
-    return _callback_url(text)
-
-
-def _callback_url(text: str) -> str:
-    if len(text) > CALLBACK_URL_MAX:
-        raise ValueError(f"should have at most {CALLBACK_URL_MAX} characters: a token is appended")
-    if urlsplit(text).query or urlsplit(text).fragment:
-        raise ValueError("should have no query and no fragment: a token is appended to the path")
-    return text
-
-
-def _secrets(text: object) -> object:
-    if not isinstance(text, str):
-        return text
-    parts = [part.strip() for part in text.split(",") if part.strip()]
-    if not parts or any(len(part) < SECRET_MIN for part in parts):
-        raise ValueError(
-            f"should be one or more secrets of at least {SECRET_MIN} characters, comma-separated while rotating"
-        )
-    return tuple(SecretStr(part) for part in parts)
-
-
-def _merchants(text: object) -> object:
-    if not isinstance(text, str):
-        return text
-    merchants = []
-    for part in (part.strip() for part in text.split(",") if part.strip()):
-        username, _, rest = part.partition(":")
-        password, _, invoice_code = rest.rpartition(":")
-        if not (username and password and invoice_code):
-            raise ValueError("should be username:password:invoice_code, several of them with commas between")
-        merchants.append(SimulatedMerchant(username=username, password=SecretStr(password), invoice_code=invoice_code))
-    return tuple(merchants)
-
-
-def _lifetime(text: object) -> object:
-    if not isinstance(text, str):
-        return text
-    parts = re.fullmatch(r"(\d{1,6})\s*(m|h|d)", text.strip())
-    if parts is None:
-        raise ValueError("should be a number with m, h or d behind it, such as 7d")
-    return timedelta(**{{"m": "minutes", "h": "hours", "d": "days"}[parts[2]]: int(parts[1])})
-
-
-def _time_of_day(text: object) -> object:
-    if not isinstance(text, str):
-        return text
-    parts = re.fullmatch(r"([01]?\d|2[0-3]):([0-5]\d)", text.strip(), re.ASCII)
-    if parts is None:
-        raise ValueError("should be a time of day such as 02:00")
-    return time(int(parts[1]), int(parts[2]))
-
-
-def _networks(text: object) -> object:
-    if not isinstance(text, str):
-        return text
-    networks = tuple(part.strip() for part in text.split(",") if part.strip())
-    try:
-        for network in networks:
-            ip_network(network)
-    except ValueError:
-        raise ValueError("should be addresses or networks with commas between, such as 10.0.0.0/8") from None
-    return networks
-
-
-def _time_zone(text: str) -> str:
-    try:
-        ZoneInfo(text)
-    except (ZoneInfoNotFoundError, ValueError):
-        raise ValueError("should be a time zone such as Asia/Ulaanbaatar") from None
-    return text
-
-
-def _terminal(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9]{8}", text):
-        raise ValueError("should be the eight letters and digits that the bank gave you")
-    return text
-
-
-def _path(text: str) -> str:
-    if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", text):
-        raise ValueError("should be a path that begins with a slash, such as /pos/invoice/qr")
-    return text
-
-
-SECRET_MIN = 32
-HttpUrl = Annotated[str, _url("http", "https")]
-PostgresUrl = Annotated[str, _url("postgresql", "postgres")]
-RedisUrl = Annotated[str, _url("redis", "rediss")]
-Terminal = Annotated[str, AfterValidator(_terminal)]
-UrlPath = Annotated[str, Field(max_length=200), AfterValidator(_path)]
-Positive = Annotated[float, Field(gt=0, le=86_400)]
 
 
 class TootsooEnv(StrEnum):
@@ -201,7 +91,7 @@ class CommonSettings(_Settings):
     tootsoo_env: TootsooEnv = TootsooEnv.DEVELOPMENT
     log_format: Literal["json", "console"] = "json"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    timezone: Annotated[str, AfterValidator(_time_zone)] = "Asia/Ulaanbaatar"
+    timezone: TimeZone = "Asia/Ulaanbaatar"
 
 
 class DatabaseSettings(_Settings):
@@ -240,7 +130,7 @@ class QPaySettings(_Settings):
     qpay_username: Annotated[str, Field(min_length=1, max_length=200)]
     qpay_password: Annotated[SecretStr, Field(min_length=1, max_length=200)]
     qpay_invoice_code: Annotated[str, Field(min_length=1, max_length=45)]
-    qpay_callback_url: Annotated[HttpUrl, AfterValidator(_callback_url)] | None = None
+    qpay_callback_url: CallbackUrl | None = None
     qpay_allow_partial: bool = False
     qpay_calls_per_s: Annotated[float, Field(gt=0, le=1_000)] | None = None
 
@@ -263,24 +153,18 @@ class SocialPaySettings(_Settings):
 class WebSettings(_Settings):
     """What QRs are issued with, by web and workers: where their callbacks go, what signs those, how long they live."""
 
-    public_url: Annotated[HttpUrl, AfterValidator(_public_url)]
-    webhook_secret: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_secrets)]
-    qr_lifetime: Annotated[
-        timedelta, BeforeValidator(_lifetime), Field(ge=timedelta(minutes=5), le=timedelta(days=365))
-    ] = QR_LIFETIME
+    public_url: PublicUrl
+    webhook_secret: Secrets
+    qr_lifetime: Annotated[Lifetime, Field(ge=timedelta(minutes=5), le=timedelta(days=365))] = QR_LIFETIME
     merchant_name: Annotated[str, Field(min_length=1, max_length=100)] | None = None
-    pay_page_lifetime: Annotated[
-        timedelta, BeforeValidator(_lifetime), Field(ge=timedelta(0), le=timedelta(days=365))
-    ] = timedelta(days=30)
+    pay_page_lifetime: Annotated[Lifetime, Field(ge=timedelta(0), le=timedelta(days=365))] = timedelta(days=30)
 
 
 class RefreshSettings(_Settings):
     """When QRs are renewed before they expire, which, and how fast."""
 
-    refresh_at: Annotated[time, BeforeValidator(_time_of_day)] = time(2, 0)
-    refresh_horizon: Annotated[
-        timedelta, BeforeValidator(_lifetime), Field(ge=timedelta(minutes=5), le=timedelta(days=30))
-    ] = timedelta(hours=24)
+    refresh_at: TimeOfDay = time(2, 0)
+    refresh_horizon: Annotated[Lifetime, Field(ge=timedelta(minutes=5), le=timedelta(days=30))] = timedelta(hours=24)
     reissue_days: Annotated[int, Field(ge=0, le=3_650)] = 30
     refresh_per_s: Annotated[float, Field(gt=0, le=1_000)] = 10.0
     refresh_threads: Annotated[int, Field(ge=1, le=50)] = 8
@@ -298,13 +182,13 @@ class ApiSettings(_Settings):
 
     rate_per_key: Annotated[int, Field(ge=1, le=1_000_000)] = 6_000
     rate_per_address: Annotated[int, Field(ge=1, le=1_000_000)] = 600
-    trusted_proxies: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_networks)] = ("127.0.0.1", "::1")
+    trusted_proxies: Networks = ("127.0.0.1", "::1")
 
 
 class SealSettings(_Settings):
     """What events are sealed with, and how often; without a secret they are not."""
 
-    seal_secret: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_secrets)] = ()
+    seal_secret: Secrets = ()
     seal_every_s: Annotated[float, Field(ge=1, le=3_600)] = 10.0
 
 
@@ -333,7 +217,7 @@ class LookBackSettings(_Settings):
 class MetricsSettings(_Settings):
     """Who may read the metrics."""
 
-    metrics_token: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_secrets)] = ()
+    metrics_token: Secrets = ()
 
 
 class WorkerSettings(_Settings):
@@ -348,22 +232,13 @@ class KillSettings(_Settings):
     kill_point: Annotated[str, Field(max_length=100)] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SimulatedMerchant:
-    """One more account that the simulator knows."""
-
-    username: str
-    password: SecretStr
-    invoice_code: str
-
-
 class SimulatorSettings(_Settings):
     """Whom the simulator knows: the accounts that other processes use, others beside them, and whom it pushes to."""
 
     qpay_username: str = "TEST_MERCHANT"
     qpay_password: SecretStr = SecretStr("simulator-password")
     qpay_invoice_code: str = "TEST_INVOICE"
-    simulator_merchants: Annotated[tuple[SimulatedMerchant, ...], NoDecode, BeforeValidator(_merchants)] = ()
+    simulator_merchants: Merchants = ()
     socialpay_terminal: Terminal = "95000059"
     socialpay_secret: SecretStr = SecretStr("simulator-secret")
     public_url: HttpUrl | None = None

@@ -7,7 +7,8 @@ from simulator import server as simulator
 from simulator.facts import Merchant, Terminal
 from simulator.faults import Rule
 from simulator.switches import switched
-from worker.settings import SOCIALPAY_WEBHOOK, SettingsError, SimulatedMerchant, SimulatorSettings
+from worker.setting_values import SimulatedMerchant
+from worker.settings import SOCIALPAY_WEBHOOK, SettingsError, SimulatorSettings
 from worker.starting import StartError
 
 
