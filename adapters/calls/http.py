@@ -147,9 +147,14 @@ class Http:
         raise failure  # outside of the except, so that the request and its headers are not in the chain
 
     async def _send(self, request: Request, *, spending: Spending) -> Answer:
+        answering: httpx.Response | None = None
+
         async def trace(event: str, _info: Mapping[str, object]) -> None:
             if event.endswith("send_request_headers.started"):
                 spending.in_doubt = True
+            if event.endswith("response_closed.started") and answering is not None and _more_came(answering):
+                await answering.extensions["network_stream"].aclose()
+                log.warning("gateway.more_than_an_answer", gateway=self._counterpart.name, endpoint=request.endpoint)
 
         async with self._client.stream(
             request.method,
@@ -158,6 +163,7 @@ class Http:
             headers=request.headers,
             extensions={"trace": trace},
         ) as response:
+            answering = response
             if response.headers.get("Content-Encoding", "identity") != "identity":
                 raise GatewayUnreadableError(f"{self._title}'s answer to {request.endpoint} is compressed, unasked")
             body = bytearray()
@@ -174,6 +180,19 @@ class Http:
             retry_after_s=read_retry_after(response.headers.get("Retry-After"), now_s=self._now()),
             secrets=request.secrets,
         )
+
+
+def _more_came(response: httpx.Response) -> bool:
+    """Tell whether bytes came behind the answer, before its connection is free for the next request.
+
+    httpcore keeps them, and takes them for the answer to that request: what is told of one QR would be read as told of
+    another. Neither it nor httpx shows them (httpcore 1.0), so they are looked for where h11 has them; where that is
+    not found any more, every connection is taken for spoilt.
+    """
+    place: object = response.stream
+    for name in ("_stream", "_httpcore_stream", "_stream", "_connection", "_h11_state", "trailing_data"):
+        place = getattr(place, name, None)
+    return not (isinstance(place, tuple) and place[0] == b"")
 
 
 def _failure(
