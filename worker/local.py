@@ -1,7 +1,6 @@
 """The local stack: embedded servers and every process of ours, for the demo and for a developer."""
 
 import contextlib
-import os
 import secrets
 import signal
 import socket
@@ -17,7 +16,7 @@ from typing import Self
 import httpx
 
 from worker.compose.local import EmbeddedServers, child_guard, embedded_servers
-from worker.settings import CommonSettings, TootsooEnv, load, names_of_settings
+from worker.settings import CommonSettings, TootsooEnv, environment_without_settings, load
 from worker.starting import LocalError, StartError
 
 READY_WITHIN_S = 30.0
@@ -178,7 +177,7 @@ class _Starter:
     """Starts `tootsoo …` processes that know the stack's settings and no others, and die with this process."""
 
     def __init__(self, home: Path, *, env: dict[str, str], logs: Path) -> None:
-        inherited = {name: value for name, value in os.environ.items() if name not in names_of_settings()}
+        inherited = environment_without_settings()
         self._env = inherited | env
         self._home = home
         self._logs = logs

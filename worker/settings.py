@@ -1,5 +1,6 @@
 """Settings: read from the environment, .env, or the run file of embedded servers; checked once, at the start."""
 
+import os
 import re
 from datetime import time, timedelta
 from enum import StrEnum
@@ -297,6 +298,12 @@ def groups_of_processes() -> list[type[_Settings]]:
 def names_of_settings() -> set[str]:
     """Return the name of every setting there is, as it stands in the environment."""
     return {name.upper() for group in _Settings.__subclasses__() for name in group.model_fields}
+
+
+def environment_without_settings() -> dict[str, str]:
+    """Return this process's environment without what is a setting: for a process that is given its own."""
+    settings = names_of_settings()
+    return {name: value for name, value in os.environ.items() if name not in settings}
 
 
 def secrets_in(*groups: object) -> list[str]:

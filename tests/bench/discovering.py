@@ -18,7 +18,7 @@ from tests.bench.rounds import interleave, say, seconds
 from tests.bench.sizes import Sizes
 from tests.faults.servers import own_servers
 from tests.faults.stage import Stage, new_stage
-from worker.settings import names_of_settings
+from worker.settings import environment_without_settings
 
 SWEEP = timedelta(minutes=5)
 SWEEPS_OF_A_DAY = 288
@@ -229,7 +229,7 @@ def _settings(servers: EmbeddedServers, merchant: BenchMerchant) -> Mapping[str,
 
 
 def _without_settings() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if name not in names_of_settings()}
+    return environment_without_settings()
 
 
 def _admin(servers: EmbeddedServers) -> str:

@@ -1,6 +1,5 @@
 """Servers of a test's own, which may be flushed and killed, and the processes of ours that must survive it."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -17,7 +16,7 @@ from adapters.embedded.servers import EmbeddedServers, remove_home, start_server
 from adapters.postgres.schema import migrate
 from tests.waiting import wait_until
 from tests.worker.conftest import Stack, api_limits, retry_limit, spacing_s, stack, switches
-from worker.settings import names_of_settings
+from worker.settings import environment_without_settings
 
 __all__ = ["api_limits", "retry_limit", "spacing_s", "stack", "switches"]
 
@@ -29,7 +28,7 @@ class Processes:
 
     def __init__(self, folder: Path, env: dict[str, str]) -> None:
         self._folder = folder
-        inherited = {name: value for name, value in os.environ.items() if name not in names_of_settings()}
+        inherited = environment_without_settings()
         self._env = inherited | env
         self._started: list[subprocess.Popen[bytes]] = []
 

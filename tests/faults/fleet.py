@@ -1,6 +1,5 @@
 """Our processes, started as an operator starts them, and killed, stopped and continued as no operator does."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adapters.embedded.process import die_with_parent
-from worker.settings import names_of_settings
+from worker.settings import environment_without_settings
 
 STARTED_WITHIN_S = 60.0
 """Generous: a start is a second of work, on a machine that others may use as well."""
@@ -65,7 +64,7 @@ class Fleet:
     def __init__(
         self, folder: Path, *, env: Mapping[str, str], logs: Path, python: Sequence[str] = ("-P", "-m", "worker.cli")
     ) -> None:
-        inherited = {name: value for name, value in os.environ.items() if name not in names_of_settings()}
+        inherited = environment_without_settings()
         self._env = {**inherited, **env}
         self._folder = folder
         self._logs = logs

@@ -1,7 +1,6 @@
 """What a newcomer runs on one machine: the demo and `tootsoo up`, as real processes."""
 
 import json
-import os
 import re
 import shlex
 import signal
@@ -23,7 +22,7 @@ from worker.clock import utc_now
 from worker.compose.database import open_keys
 from worker.demo import STORIES, play_demo
 from worker.local import StackSecrets, free_port, running_stack
-from worker.settings import DatabaseSettings, names_of_settings
+from worker.settings import DatabaseSettings, environment_without_settings
 from worker.webhook_token import WebhookTokens
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc")
@@ -38,7 +37,7 @@ def folder() -> Iterator[Path]:
 
 
 def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    inherited = {name: value for name, value in os.environ.items() if name not in names_of_settings()}
+    inherited = environment_without_settings()
     return subprocess.Popen(
         [sys.executable, "-m", "worker.cli", *arguments],
         cwd=folder,

@@ -1,7 +1,6 @@
 """Commands end with 0, 1 or 2, say in one line what is wrong, and show an example."""
 
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -16,7 +15,7 @@ from adapters.postgres.ledger import Ledger
 from tests import command_line
 from tests.adapters.postgres.samples import append, put
 from tests.domain.samples import an_event
-from worker.settings import names_of_settings
+from worker.settings import environment_without_settings
 
 COMMANDS = [
     "demo",
@@ -70,7 +69,7 @@ NEEDS_DATABASE = [
 
 
 def run(folder: Path, command: str, **env: str) -> subprocess.CompletedProcess[str]:
-    inherited = {name: value for name, value in os.environ.items() if name not in names_of_settings()}
+    inherited = environment_without_settings()
     return command_line.run(folder, command.split(), {**inherited, **env, "NO_COLOR": "1", "COLUMNS": "120"})
 
 

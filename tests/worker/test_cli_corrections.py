@@ -20,7 +20,7 @@ from tests import command_line
 from tests.adapters.postgres.samples import NOON, append, put
 from tests.domain.samples import an_event
 from tests.worker.test_cli import QPAY
-from worker.settings import names_of_settings
+from worker.settings import environment_without_settings
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def pool(database_url: str) -> Iterator[Pool]:
 def tootsoo(
     folder: Path, database_url: str, *words: str | bytes, env: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    inherited = {name: value for name, value in os.environ.items() if name not in names_of_settings()}
+    inherited = environment_without_settings()
     environment = {**inherited, "DATABASE_URL": database_url, "NO_COLOR": "1", "COLUMNS": "200", **(env or {})}
     return command_line.run(folder, [os.fsdecode(word) for word in words], environment)
 

@@ -1,7 +1,6 @@
 """`tootsoo simulate`: whom it knows, how it misbehaves, and who may reach it."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,12 +12,12 @@ import httpx
 import pytest
 
 from tests.worker.test_cli import run
-from worker.settings import names_of_settings
+from worker.settings import environment_without_settings
 
 
 @contextmanager
 def simulating(folder: Path, *arguments: str, **env: str) -> Iterator[dict[str, Any]]:
-    inherited = {name: value for name, value in os.environ.items() if name not in names_of_settings()}
+    inherited = environment_without_settings()
     command = [sys.executable, "-m", "worker.cli", "simulate", "--port", "0", "--json", *arguments]
     with subprocess.Popen(
         command, cwd=folder, env={**inherited, **env}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -17,7 +17,7 @@ from tests import statements as written
 from tests.adapters.postgres.samples import put
 from tests.statements import running
 from tests.worker.test_cli_corrections import tootsoo
-from worker.settings import names_of_settings
+from worker.settings import environment_without_settings
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ def test_what_cannot_be_decided_is_refused_by_name(tmp_path: Path, database_url:
 def test_at_a_terminal_lines_are_asked_about_one_after_the_other(tmp_path: Path, database_url: str) -> None:
     path = written.khan_json(tmp_path / "a.json", running((10_000, "order-1001"), (20_000, "y"), (3, "z"), (4, "w")))
     tootsoo(tmp_path, database_url, "statement", "import", str(path), "--bank", "khan")
-    inherited = {name: value for name, value in os.environ.items() if name not in names_of_settings()}
+    inherited = environment_without_settings()
     ours, theirs = pty.openpty()
 
     process = subprocess.Popen(

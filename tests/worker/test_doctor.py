@@ -1,7 +1,6 @@
 """`tootsoo doctor` finds what is wrong with an installation, and nothing where all is well; on real servers."""
 
 import json
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -42,7 +41,7 @@ from worker.doctor.finding import Verdict
 from worker.doctor.loaded import Loaded
 from worker.jobs import timetable
 from worker.notify_target import notify_target
-from worker.settings import NotifySettings, SealSettings, WebSettings, names_of_settings
+from worker.settings import NotifySettings, SealSettings, WebSettings, environment_without_settings
 
 
 def of(stack: Stack) -> Loaded:
@@ -358,7 +357,7 @@ def _everything(database_url: str) -> list[tuple[str, str]]:
 
 
 def run(folder: Path, stack: Stack, *words: str, **env: str) -> tuple[int, str]:
-    inherited = {name: value for name, value in os.environ.items() if name not in names_of_settings()}
+    inherited = environment_without_settings()
     done = command_line.run(folder, ["doctor", *words], {**inherited, **env_of(stack), **env, "NO_COLOR": "1"})
     assert done.stderr == ""
     return done.returncode, done.stdout

@@ -1,7 +1,6 @@
 """`tootsoo explain` tells what happened to an invoice, a payment or a QR so that anybody can follow it."""
 
 import json
-import os
 import re
 import signal
 import subprocess
@@ -29,7 +28,7 @@ from tests.worker.test_cli import run
 from tests.worker.test_settle import settle
 from worker.clock import utc_now
 from worker.explain import explain as tell_story
-from worker.settings import names_of_settings
+from worker.settings import environment_without_settings
 from worker.settle import Settled
 
 BOXES = re.compile(r"[─-╿]")
@@ -164,7 +163,7 @@ def test_a_check_whose_worker_was_killed_is_told(
 
 @contextmanager
 def worker_process(stack: Stack, *, database_url: str, redis_url: str) -> Iterator[subprocess.Popen[bytes]]:
-    inherited = {name: value for name, value in os.environ.items() if name not in names_of_settings()}
+    inherited = environment_without_settings()
     env = {
         "DATABASE_URL": database_url,
         "REDIS_URL": redis_url,

@@ -1,13 +1,12 @@
 """Kill points are for tests alone: production refuses them, and a mistyped one is named."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from worker.settings import names_of_settings
+from worker.settings import environment_without_settings
 
 SETTINGS = {
     "DATABASE_URL": "postgresql://u@127.0.0.1:1/shop",
@@ -22,7 +21,7 @@ SETTINGS = {
 
 
 def start_worker(folder: Path, **env: str) -> subprocess.CompletedProcess[str]:
-    inherited = {name: value for name, value in os.environ.items() if name not in names_of_settings()}
+    inherited = environment_without_settings()
     return subprocess.run(
         [sys.executable, "-m", "worker.cli", "worker"],
         cwd=folder,

@@ -1,6 +1,5 @@
 """Worker and scheduler serve their metrics on a port of their own, if they are given one."""
 
-import os
 import re
 import signal
 import socket
@@ -19,7 +18,7 @@ from tests.worker.scrape import scrape
 from tests.worker.test_cli import run
 from worker.metrics.instruments import Metrics
 from worker.metrics.server import CONNECTIONS_MAX, REQUEST_S, serving_metrics
-from worker.settings import names_of_settings
+from worker.settings import environment_without_settings
 
 TOKEN = "a token of thirty-two characters or more"
 
@@ -27,7 +26,7 @@ TOKEN = "a token of thirty-two characters or more"
 @contextmanager
 def process(folder: Path, command: str, **env: str) -> Iterator[str]:
     """Run a process and give the address that it serves metrics at."""
-    inherited = {name: value for name, value in os.environ.items() if name not in names_of_settings()}
+    inherited = environment_without_settings()
     log = folder / "process.log"
     with (
         log.open("wb") as output,

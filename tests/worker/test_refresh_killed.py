@@ -1,6 +1,5 @@
 """Ten thousand QRs renewed by a process that is killed five times end as undisturbed; its memory is flat."""
 
-import os
 import random
 import subprocess
 import sys
@@ -21,7 +20,7 @@ from simulator.facts import PAID, Invoice, InvoiceState, Payment, PaymentType
 from simulator.server import Running, serving
 from simulator.world import Switches
 from tests.worker.conftest import MERCHANT, WEBHOOK_SECRET
-from worker.settings import names_of_settings
+from worker.settings import environment_without_settings
 
 QRS = 10_000
 KILLS = 5
@@ -186,7 +185,7 @@ def _night(folder: Path, database_url: str, redis_url: str, *, rng: random.Rando
                 if expected[invoice] == ("unpaid", AMOUNT):
                     expected[invoice] = (kind, AMOUNT - amount)
                     _pay(simulator, invoice, amount=amount)
-        inherited = {name: value for name, value in os.environ.items() if name not in names_of_settings()}
+        inherited = environment_without_settings()
         env = inherited | {
             "DATABASE_URL": database_url,
             "REDIS_URL": redis_url,

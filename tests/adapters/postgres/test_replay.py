@@ -1,6 +1,5 @@
 """Replay makes every balance what its events come to, loses no payment that comes meanwhile, and shows no wrong one."""
 
-import os
 import random
 import signal
 import subprocess
@@ -32,7 +31,7 @@ from tests.domain.samples import an_event
 from tests.filled import EVENTS_PER_INVOICE, SPOILT_BY_MINOR, fill, spoil, superuser, wrong_by
 from tests.waiting import wait_until
 from worker.replay import Replayed, UnknownInvoiceIdError, replay
-from worker.settings import names_of_settings
+from worker.settings import environment_without_settings
 
 
 def run(pool: Pool, *, invoice_id: str | None = None, dry_run: bool = False) -> tuple[Replayed, list[Difference]]:
@@ -488,7 +487,7 @@ def _let_go(pool: Pool) -> bool:
 
 
 def tootsoo_replay(database_url: str) -> subprocess.Popen[bytes]:
-    env = {name: value for name, value in os.environ.items() if name not in names_of_settings()}
+    env = environment_without_settings()
     return subprocess.Popen(
         [sys.executable, "-m", "worker.cli", "replay"],
         env={**env, "DATABASE_URL": database_url},
