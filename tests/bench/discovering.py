@@ -205,7 +205,7 @@ def _peak_mb(servers: EmbeddedServers, merchant: BenchMerchant, payments: int) -
         merchant.pay(at)
     child = subprocess.Popen(
         [sys.executable, "-P", "-m", "worker.cli", "discover", "--json"],
-        env={**_without_settings(), **_settings(servers, merchant)},
+        env={**environment_without_settings(), **_settings(servers, merchant)},
         cwd=tempfile.gettempdir(),
         stdout=subprocess.DEVNULL,
     )
@@ -226,10 +226,6 @@ def _settings(servers: EmbeddedServers, merchant: BenchMerchant) -> Mapping[str,
         "QPAY_PASSWORD": ACCOUNT.password,
         "QPAY_INVOICE_CODE": ACCOUNT.invoice_code,
     }
-
-
-def _without_settings() -> dict[str, str]:
-    return environment_without_settings()
 
 
 def _admin(servers: EmbeddedServers) -> str:
