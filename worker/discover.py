@@ -26,9 +26,13 @@ class Discovered:
     @property
     def failed(self) -> str | None:
         """Why it did not come to its end."""
+        if self.swept.failed or self.steps.failed:
+            return self.swept.failed or self.steps.failed
         if self.steps.broken:
-            return self.swept.failed or f"{self.steps.broken} payments could not be followed: see the log"
-        return self.swept.failed or self.steps.failed
+            return f"{self.steps.broken} payments could not be followed: see the log"
+        if self.steps.not_told:
+            return f"{self.steps.not_told} payments could not be looked up: see the log"
+        return None
 
 
 class Discover:
@@ -48,7 +52,7 @@ class Discover:
 
     def _at(self, gateway: PaymentGateway, *, tell: Tell) -> Discovered:
         swept = self._sweep(gateway, tell=tell)
-        steps = self._follow(gateway, may_ask=swept.failed is None)
+        steps = self._follow(gateway, may_ask=not swept.stopped)
         log.info(
             "discovery.ended",
             gateway=gateway.name,
@@ -92,9 +96,10 @@ def _in_words(one: Discovered) -> str:
         "ignored": steps.ignored,
         "waiting": steps.waiting,
         "rows that cannot be read": swept.unreadable,
+        "windows that could not be read": swept.unread,
         "windows left to the next time": swept.left,
     }
     parts += [f"{count} {what}" for what, count in counted.items() if count]
     if one.failed:
-        parts.append(f"stopped: {one.failed}")
+        parts.append(f"{'stopped' if swept.stopped or steps.failed else 'failed'}: {one.failed}")
     return f"{swept.gateway}: {', '.join(parts)}"

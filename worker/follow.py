@@ -12,7 +12,15 @@ from adapters.postgres.ledger import Ledger, LedgerBusyError
 from adapters.postgres.recorded import About
 from adapters.postgres.ties import TiedQr, Ties
 from domain.following import Followed, RingQr, Step, Unmatched, next_step
-from domain.gateway import FoundPayment, GatewayError, GatewayRefusedError, PaymentGateway, RowStatus, UnreadableRow
+from domain.gateway import (
+    FoundPayment,
+    GatewayError,
+    GatewayOutcomeUnknownError,
+    GatewayRefusedError,
+    PaymentGateway,
+    RowStatus,
+    UnreadableRow,
+)
 from domain.payment_event import Source
 from domain.unmatched import file_unmatched
 from worker.clock import Clock
@@ -22,6 +30,9 @@ log = structlog.get_logger()
 
 PAGE = 500
 """Followed payments that are read in one statement."""
+
+NOT_TOLD_MAX = 5
+"""So many payments in a row of which the gateway does not tell: it is the gateway, and nothing more is looked up."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -36,6 +47,9 @@ class Steps:
     ignored: int = 0
     waiting: int = 0
     """Payments whose check is due, or which may still turn out to be on a QR of ours."""
+    not_told: int = 0
+    """Payments that the gateway gave no answer about; they are looked up again later, and the others go on."""
+    not_told_in_a_row: int = 0
     broken: int = 0
     """Payments with which something of ours broke; they are tried again, and the others go on."""
     failed: str | None = None
@@ -67,7 +81,8 @@ class Follow:
     def __call__(self, gateway: PaymentGateway, *, may_ask: bool = True) -> Steps:
         """Go through all followed payments once, page by page. Without `may_ask` no call is made.
 
-        An error of the gateway ends looking up and is told, not raised: QRs are rung all the same.
+        A gateway that is away ends looking up, which is told, not raised: QRs are rung all the same. One that gives no
+        answer about some payments only is asked about the others.
 
         Raises:
             PoolTimeout, psycopg.Error: PostgreSQL is away; what was done is done, and the next sweep goes on.
@@ -141,7 +156,7 @@ class Follow:
         self, gateway: PaymentGateway, payment: FollowedPayment, ties: tuple[TiedQr, ...], *, steps: Steps
     ) -> None:
         """Look a payment up, and do what its answer leads to: ring its QR, or file it when it is time to."""
-        if steps.failed is not None:
+        if steps.failed is not None or not payment.may_be_looked_up:
             steps.waiting += 1
             return
         try:
@@ -151,10 +166,10 @@ class Follow:
         except ValueError as error:
             told = UnreadableRow(reason=str(error), raw=None)
         except GatewayError as error:
-            steps.failed = f"{type(error).__name__}: {error.message}"
-            log.warning("payment.not_looked_up", payment=payment.payment_id, gateway=gateway.name, reason=steps.failed)
+            self._note_not_told(gateway.name, payment, error, steps=steps)
             return
         steps.looked_up += 1
+        steps.not_told_in_a_row = 0
         found = told if isinstance(told, FoundPayment) else None
         self._discoveries.note_looked_up(gateway.name, payment.payment_id, told=found)
         if found:
@@ -169,6 +184,20 @@ class Follow:
                 steps.ignored += 1
             case Step.LOOK_UP | Step.FILE:
                 self._file(gateway.name, payment.payment_id, told, steps=steps)
+
+    def _note_not_told(self, gateway: str, payment: FollowedPayment, error: GatewayError, *, steps: Steps) -> None:
+        """Leave a payment that cannot be looked up to later, and all of them where the gateway is away."""
+        reason = f"{type(error).__name__}: {error.message}"
+        log.warning("payment.not_looked_up", payment=payment.payment_id, gateway=gateway, reason=reason)
+        if not isinstance(error, GatewayOutcomeUnknownError):
+            steps.waiting += 1
+            steps.failed = reason
+            return
+        self._discoveries.note_not_told(gateway, payment.payment_id)
+        steps.not_told += 1
+        steps.not_told_in_a_row += 1
+        if steps.not_told_in_a_row >= NOT_TOLD_MAX:
+            steps.failed = reason
 
     def _file(self, gateway: str, payment_id: str, told: FoundPayment | UnreadableRow | None, *, steps: Steps) -> None:
         """Record what the gateway has just told of a payment that is on no QR of ours."""

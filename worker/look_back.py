@@ -6,7 +6,7 @@ from datetime import date, timedelta
 import structlog
 
 from adapters.postgres.reconciliations import Compared, Reconciliations
-from domain.gateway import GatewayError, PaymentGateway
+from domain.gateway import GatewayError, GatewayOutcomeUnknownError, PaymentGateway
 from domain.payment_event import Source
 from worker.reconcile import DayReport, Reconcile
 
@@ -23,6 +23,13 @@ the oldest go first and the others the next night; yesterday goes before all."""
 CHECKED_AFTER_S = 90.0
 """So long after the last day those are compared again of which checks were queued: these have ended by then, also what
 was looked at twice, and people find in the morning what is left."""
+
+
+UNREAD_MAX = 3
+"""So many days in a row whose list cannot be read: then it is the gateway, and the others are left to the next try."""
+
+TOLD_MAX = 5
+"""Counts the days that could not be read and are named one by one."""
 
 
 class LookBackFailedError(Exception):
@@ -65,19 +72,21 @@ class LookBack:
         night = date.fromisoformat(period)
         if self._current_night() > night:
             return "left to a later night, which looks back over this one's days"
-        told, failed = [], []
+        told: list[str] = []
+        failed: list[str] = []
         for name, gateway in sorted(self._gateways.items()):
             if gateway.capabilities.lists:
                 try:
-                    told.append(self._look_back(name, night))
+                    told.append(self._look_back(name, night, failed=failed))
                 except GatewayError as error:
                     failed.append(f"{name}: {type(error).__name__}: {error.message}")
         self._reconciliations.forget()
         if failed:
-            raise LookBackFailedError("; ".join(failed))
+            raise LookBackFailedError("; ".join([*failed[:TOLD_MAX], *told]))
         return "; ".join(told) or "no gateway has a list"
 
-    def _look_back(self, gateway: str, night: date) -> str:
+    def _look_back(self, gateway: str, night: date, *, failed: list[str]) -> str:
+        """Compare what is left of the night; a day that cannot be read goes to `failed` and holds up no other."""
         first = self._first_day(gateway)
         candidates = [night - timedelta(days=back) for back in range(1, self._days + 1)]
         days = [day for day in candidates if first is not None and day >= first]
@@ -86,27 +95,44 @@ class LookBack:
         compared = self._reconciliations.compared(gateway, first=days[-1], last=days[0], night=night)
         calls_left = CALLS_MAX - sum(one.calls_tonight for one in compared.values())
         reports: list[DayReport] = []
+        unread_in_a_row = 0
         for day in _in_order(days, compared):
-            if calls_left <= 0 and day != days[0]:
+            if (calls_left <= 0 and day != days[0]) or unread_in_a_row >= UNREAD_MAX:
                 break
-            reports.append(self._compare(gateway, day, night=night))
-            calls_left -= reports[-1].list_calls
+            report = self._compare(gateway, day, night=night, failed=failed)
+            if report is None:
+                unread_in_a_row += 1
+                continue
+            unread_in_a_row = 0
+            reports.append(report)
+            calls_left -= report.list_calls
         queued = sum(report.queued for report in reports)
-        reports = self._compare_checked(gateway, reports, night=night)
+        reports = self._compare_checked(gateway, reports, night=night, failed=failed)
         done = len(reports) + sum(one.tonight for one in compared.values())
         return _words(gateway, reports, queued=queued, done=done, of=len(days))
 
-    def _compare_checked(self, gateway: str, reports: Sequence[DayReport], *, night: date) -> list[DayReport]:
+    def _compare_checked(
+        self, gateway: str, reports: Sequence[DayReport], *, night: date, failed: list[str]
+    ) -> list[DayReport]:
         """Compare days again of which something was checked, once the checks have had their time."""
         if not any(report.queued for report in reports):
             return list(reports)
         self._pause(CHECKED_AFTER_S)
-        return [self._compare(gateway, one.day, night=night) if one.queued else one for one in reports]
+        return [
+            (self._compare(gateway, one.day, night=night, failed=failed) or one) if one.queued else one
+            for one in reports
+        ]
 
-    def _compare(self, gateway: str, day: date, *, night: date) -> DayReport:
-        return self._reconcile(
-            gateway, day, source=Source.SWEEP, night=night, after_page=lambda _: self._pause(self._page_pause_s)
-        )
+    def _compare(self, gateway: str, day: date, *, night: date, failed: list[str]) -> DayReport | None:
+        """Compare one day; None, and a line in `failed`, where the gateway is there and this day cannot be read."""
+        try:
+            return self._reconcile(
+                gateway, day, source=Source.SWEEP, night=night, after_page=lambda _: self._pause(self._page_pause_s)
+            )
+        except GatewayOutcomeUnknownError as error:
+            failed.append(f"{gateway}, {day}: {type(error).__name__}: {error.message}")
+            log.warning("look_back.day_failed", gateway=gateway, day=day.isoformat(), reason=error.message)
+            return None
 
 
 def _in_order(days: list[date], compared: Mapping[date, Compared]) -> list[date]:

@@ -12,7 +12,15 @@ from adapters.postgres.discoveries import Discoveries
 from adapters.postgres.discrepancies import Discrepancies
 from domain.discovery import WINDOW, Reading, Window, due_windows, put_together
 from domain.discrepancy import Discrepancy, DiscrepancyKind
-from domain.gateway import FoundPage, FoundPayment, GatewayError, PaymentGateway, RowStatus, UnreadableRow
+from domain.gateway import (
+    FoundPage,
+    FoundPayment,
+    GatewayError,
+    GatewayOutcomeUnknownError,
+    PaymentGateway,
+    RowStatus,
+    UnreadableRow,
+)
 from worker.clock import Clock
 
 log = structlog.get_logger()
@@ -24,6 +32,10 @@ QUESTIONS_MAX = 300
 
 ROUNDS_MAX = 2
 """A window whose rows moved while it was read is read once more at once; after that it is left to the next sweep."""
+
+
+UNREAD_MAX = 3
+"""So many windows in a row that cannot be read: then it is the gateway, and the others are left to the next sweep."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -41,7 +53,11 @@ class Swept:
     left: int = 0
     """Questions that were due and are left to the next sweep."""
     failed: str | None = None
-    """Why the gateway was asked no further."""
+    """Why the gateway was asked no further, or what was the matter with the last window that could not be read."""
+    stopped: bool = False
+    """Whether the gateway is not to be asked further."""
+    unread: int = 0
+    """Windows that were asked for and could not be read; they are asked for again by the next sweep."""
 
 
 class Sweep:
@@ -61,7 +77,10 @@ class Sweep:
         self._told_to_stop = told_to_stop
 
     def __call__(self, gateway: PaymentGateway, *, tell: Tell = lambda *_: None) -> Swept:
-        """Ask for every window that is due, newest first. An error of the gateway ends it and is told, not raised.
+        """Ask for every window that is due, newest first. An error of the gateway is told, not raised.
+
+        A gateway that is away ends it; a window that cannot be read is left to the next sweep, and keeps none of the
+        others from being read.
 
         `tell` hears of how many questions were asked, of how many.
 
@@ -76,25 +95,31 @@ class Sweep:
         now = self._clock()
         asked = self._discoveries.windows(gateway.name, since=first - WINDOW)
         due = due_windows(asked, first=first, now=now)
-        try:
-            self._ask_all(gateway, due, first=first, swept=swept, tell=tell)
-        except GatewayError as error:
-            swept.failed = f"{type(error).__name__}: {error.message}"
-            log.warning("sweep.failed", gateway=gateway.name, reason=swept.failed)
+        self._ask_all(gateway, due, first=first, swept=swept, tell=tell)
         return swept
 
     def _ask_all(
         self, gateway: PaymentGateway, due: Sequence[Window], *, first: datetime, swept: Swept, tell: Tell
     ) -> None:
         waiting = list(due)
-        wide = False
+        wide, unread_in_a_row = False, 0
         while waiting:
             swept.left = len(waiting)
-            if self._told_to_stop.is_set() or swept.questions >= QUESTIONS_MAX:
+            if swept.stopped or self._told_to_stop.is_set() or swept.questions >= QUESTIONS_MAX:
                 return
-            if not self._ask(
-                gateway, waiting[0], first=first, swept=swept, must_be_exact=not wide and len(waiting) > 1
-            ):
+            must_be_exact = not wide and len(waiting) > 1
+            try:
+                read = self._ask(gateway, waiting[0], first=first, swept=swept, must_be_exact=must_be_exact)
+                unread_in_a_row = 0
+            except GatewayError as error:
+                swept.failed, read = f"{type(error).__name__}: {error.message}", True
+                log.warning("sweep.failed", gateway=gateway.name, window=waiting[0].begins_at, reason=swept.failed)
+                unread_in_a_row += 1
+                swept.stopped = not isinstance(error, GatewayOutcomeUnknownError) or unread_in_a_row >= UNREAD_MAX
+                if swept.stopped:
+                    return
+                swept.unread += 1
+            if not read:
                 waiting, wide = put_together(waiting), True
                 continue
             waiting.pop(0)

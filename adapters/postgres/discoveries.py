@@ -26,6 +26,9 @@ KEEP_WINDOWS_DAYS = 40
 
 FORGET_PAGE = 5_000
 
+LOOK_AGAIN_S, LOOK_AGAIN_MAX_S = 600.0, 6 * 3_600.0
+"""What a gateway gave no answer about is asked for again after this, then twice as long each time."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FollowedPayment:
@@ -38,6 +41,8 @@ class FollowedPayment:
     rung: tuple[UUID, ...]
     check: Check
     looked_up: bool
+    may_be_looked_up: bool
+    """Whether the gateway may be asked for it now: it did not fail to answer that a short while ago."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +143,17 @@ class Discoveries:
                 qr_text=told.qr_text if told else None,
             )
 
+    def note_not_told(self, gateway: str, payment_id: str) -> None:
+        """Write that the gateway gave no answer about a payment: it may be looked up again later and later."""
+        with self._pool.connection() as connection:
+            _queries.note_not_told(
+                connection,
+                gateway=gateway,
+                payment_id=payment_id,
+                wait_s=LOOK_AGAIN_S,
+                wait_max_s=LOOK_AGAIN_MAX_S,
+            )
+
     def note_ended(self, gateway: str, payment_id: str, *, outcome: str) -> None:
         """Write that a payment is followed no more: `suspense`, `ignored` or `no_money`."""
         with self._pool.connection() as connection:
@@ -176,4 +192,5 @@ def _followed(row: Row) -> FollowedPayment:
         rung=tuple(row["rung"]),
         check=Check(row["check_state"]),
         looked_up=row["looked_up"],
+        may_be_looked_up=row["may_be_looked_up"],
     )

@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import httpx
@@ -18,7 +20,7 @@ from adapters.postgres.connection import open_pool
 from adapters.postgres.polls import Polls
 from domain.following import GRACE, Unmatched
 from domain.polling import FIRST
-from simulator.faults import Fault, Rule
+from simulator.faults import Drawn, Fault, Rule
 from simulator.qpay.endpoints import CHECK
 from simulator.world import Switches
 from tests.adapters.postgres.samples import qr_store
@@ -29,6 +31,7 @@ from worker.compose.discovering import compose_discover
 from worker.discover import Discover, Discovered, DiscoveryUnfinishedError, discover_once
 from worker.poll import poll_due
 from worker.settings import DiscoverySettings
+from worker.sweep import UNREAD_MAX
 
 LIST, LOOK_UP = "POST /v2/payment/list", "GET /v2/payment/{payment_id}"
 PERIOD_S = 300.0
@@ -300,6 +303,75 @@ def test_a_gateway_that_does_not_answer_fails_the_run_and_the_next_one_finds_all
         discover_once(discover)
     stack.gateway.mend()
     wait_until(lambda: run(discover).steps.rung + run(discover).steps.waiting > 0, within_s=20)
+
+
+@pytest.mark.usefixtures("working")
+def test_a_window_that_cannot_be_read_keeps_no_other_from_being_read(
+    stack: Stack, discover: Discover, later: Callable[[timedelta], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sold(stack, "order-1")
+    run(discover)  # now the zone is known
+    later(timedelta(hours=1))
+    faults, draw = stack.simulator.world.faults, stack.simulator.world.faults.draw
+    asked = count()
+
+    def cut_off_at_first(endpoint: str) -> Drawn | None:
+        first = endpoint == LIST and next(asked) == 0
+        return Drawn(kind=Fault.TRUNCATED, seconds=0, chance=Random(0)) if first else draw(endpoint)
+
+    monkeypatch.setattr(faults, "draw", cut_off_at_first)
+
+    found = run(discover)
+    again = run(discover)
+
+    assert (found.swept.unread, found.swept.left, found.swept.stopped) == (1, 0, False)
+    assert found.failed is not None
+    assert found.swept.questions > 3
+    assert (again.swept.unread, again.failed) == (0, None)
+
+
+@pytest.mark.usefixtures("working")
+def test_a_list_that_cannot_be_read_at_all_ends_the_sweep_soon(
+    stack: Stack, discover: Discover, later: Callable[[timedelta], None]
+) -> None:
+    sold(stack, "order-1")
+    run(discover)
+    later(timedelta(hours=1))
+    stack.simulator.world.faults.set([Rule(endpoint=LIST, kind=Fault.TRUNCATED, probability=1)])
+    before = calls(stack, LIST)
+
+    found = run(discover)
+
+    assert found.swept.stopped
+    assert found.swept.left > 0
+    assert calls(stack, LIST) - before == UNREAD_MAX
+
+
+@pytest.mark.usefixtures("working")
+@pytest.mark.parametrize("switches", [Switches(list_object_id="absent", list_without_qr_code=True)])
+def test_a_payment_that_the_gateway_never_tells_of_holds_up_no_other_and_is_not_polled(
+    stack: Stack, discover: Discover, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sold(stack, "order-1", "order-2", "order-3")
+    faults, draw = stack.simulator.world.faults, stack.simulator.world.faults.draw
+    asked = count()
+
+    def busy_at_first(endpoint: str) -> Drawn | None:
+        return (
+            Drawn(kind=Fault.BUSY, seconds=0, chance=Random(0))
+            if endpoint == LOOK_UP and not next(asked)
+            else draw(endpoint)
+        )
+
+    monkeypatch.setattr(faults, "draw", busy_at_first)
+
+    first = run(discover)
+    again = run(discover)
+
+    assert (first.steps.not_told, first.steps.looked_up, first.steps.rung) == (1, 2, 2)
+    assert first.failed == "1 payments could not be looked up: see the log"
+    assert (again.steps.not_told, again.steps.looked_up, again.failed) == (0, 0, None)
+    assert calls(stack, LOOK_UP) == 3
 
 
 @pytest.mark.parametrize("switches", [Switches(list_newest_first=True)])

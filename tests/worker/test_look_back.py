@@ -3,10 +3,13 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from itertools import count
+from random import Random
 
 import pytest
 
 from adapters.postgres.schedule import ScheduleRuns
+from simulator.faults import Drawn, Fault
 from tests.waiting import wait_until
 from tests.worker.conftest import METRICS_TOKEN, Stack
 from tests.worker.reconciling import ZONE, paid, questions, sql, tell, today, tomorrow
@@ -134,6 +137,31 @@ def test_a_gateway_that_does_not_answer_fails_the_try_and_the_next_one_goes_on(
     wait_until(lambda: _told(look_back) is not None)
 
     assert len(sql(stack, "SELECT id FROM reconciliation_run")) == 1
+
+
+@pytest.mark.usefixtures("working")
+def test_a_day_that_cannot_be_read_keeps_no_other_from_being_compared(
+    stack: Stack, look_back: LookBack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paid(stack, "order-1")
+    older_qrs(stack)
+    look_back(TOMORROW)  # now the zone of the list is known
+    sql(stack, "DELETE FROM reconciliation_run")
+    faults, draw = stack.simulator.world.faults, stack.simulator.world.faults.draw
+    asked = count()
+
+    def cut_off_at_first(endpoint: str) -> Drawn | None:
+        first = endpoint == "POST /v2/payment/list" and next(asked) == 0
+        return Drawn(kind=Fault.TRUNCATED, seconds=0, chance=Random(0)) if first else draw(endpoint)
+
+    monkeypatch.setattr(faults, "draw", cut_off_at_first)
+
+    with pytest.raises(LookBackFailedError, match=rf"qpay, {today()}: .*; qpay: 2 of 3 days compared"):
+        look_back(TOMORROW)
+    told = look_back(TOMORROW)
+
+    assert told.startswith("qpay: 3 of 3 days compared")
+    assert len(sql(stack, "SELECT id FROM reconciliation_run")) == 3
 
 
 def _told(look_back: LookBack) -> str | None:

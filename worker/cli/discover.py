@@ -80,7 +80,9 @@ def _as_json(one: Discovered) -> dict[str, object]:
         "filed": steps.filed,
         "ignored": steps.ignored,
         "waiting": steps.waiting,
+        "notTold": steps.not_told,
         "unreadable": swept.unreadable,
+        "unread": swept.unread,
         "left": swept.left,
         "failed": one.failed,
     }

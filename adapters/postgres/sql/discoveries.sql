@@ -86,6 +86,7 @@ WHERE f.gateway = :gateway AND f.ended_at IS NULL
 -- that nobody asked for, although it was noted so long ago, was forgotten by somebody who died. A check is answered in
 -- the transaction that records what it proved, so an answered one whose payment is not in an event did not show it.
 SELECT f.payment_id, f.first_found_at, f.external_id, f.qr_text, f.rung, f.looked_up_at IS NOT NULL AS looked_up,
+    coalesce(f.next_look_at <= now(), true) AS may_be_looked_up,
     CASE
         WHEN g.id IS NULL THEN 'none'
         WHEN g.requested > g.served THEN 'due'
@@ -124,8 +125,17 @@ RETURNING g.requested > g.served;
 -- Write that a payment was looked up, and what its answer tells of where it is.
 UPDATE found_payment SET
     looked_up_at = now(),
+    look_failures = 0,
+    next_look_at = NULL,
     external_id = coalesce(:external_id, external_id),
     qr_text = coalesce(:qr_text, qr_text)
+WHERE gateway = :gateway AND payment_id = :payment_id AND ended_at IS NULL;
+
+-- name: note_not_told(gateway, payment_id, wait_s, wait_max_s)!
+-- Write that the gateway gave no answer about a payment: it is asked for again later and later.
+UPDATE found_payment SET
+    look_failures = look_failures + 1,
+    next_look_at = now() + least(:wait_max_s, :wait_s * power(2, least(look_failures, 30))) * interval '1 second'
 WHERE gateway = :gateway AND payment_id = :payment_id AND ended_at IS NULL;
 
 -- name: note_ended(gateway, payment_id, outcome)!
