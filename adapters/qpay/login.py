@@ -1,6 +1,7 @@
 """QPay's login on the wire: a pair of tokens for a password or for a refresh token, and how long it may be used."""
 
 import base64
+import math
 from dataclasses import dataclass, field
 
 from adapters.calls.answers import UNAUTHORISED, is_success
@@ -38,7 +39,10 @@ def lifetime_s(expires_in: int, *, now_s: float) -> float:
     a duration. At most `LIFETIME_MAX_S`, less a tenth but no more than `LIFETIME_MARGIN_S`. A token that seems to have
     expired before it came speaks of a clock that is off: it gets `LIFETIME_MARGIN_S`.
     """
-    told_s = min(expires_in - now_s if expires_in >= ABSOLUTE_FROM else float(expires_in), LIFETIME_MAX_S)
+    if expires_in >= ABSOLUTE_FROM:  # bounded first: JSON has whole numbers that no float can hold
+        told_s = min(min(expires_in, math.ceil(now_s + LIFETIME_MAX_S)) - now_s, LIFETIME_MAX_S)
+    else:
+        told_s = min(float(max(expires_in, 0)), LIFETIME_MAX_S)
     return told_s - min(told_s / 10, LIFETIME_MARGIN_S) if told_s > 0 else LIFETIME_MARGIN_S
 
 

@@ -59,6 +59,8 @@ def test_login_is_basic_and_has_no_body(qpay: ScriptedQPay, gateway: QPayGateway
         (1_789_999_000, 60),  # absolute and past: a clock is off
         (0, 60),
         (-5, 60),
+        pytest.param(10**400, 86_340, id="more than a float holds"),
+        pytest.param(-(10**400), 60, id="less than a float holds"),
     ],
 )
 def test_expires_in_is_absolute_or_a_duration_and_capped_at_a_day(expires_in: int, living_s: float) -> None:
