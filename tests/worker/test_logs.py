@@ -5,6 +5,7 @@ import logging
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import structlog
@@ -62,6 +63,25 @@ def test_a_secret_that_json_has_to_escape_is_taken_out_too(capsys: pytest.Captur
 
     (line,) = lines(capsys)
     assert (line["url"], line["extra"]) == ("postgresql://u:[secret]@db", "exact")
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_a_traceback_shows_no_local_variables(
+    capsys: pytest.CaptureFixture[str], log_format: Literal["json", "console"]
+) -> None:
+    configure_logs(process="web", log_format=log_format, log_level="info")
+
+    def call(authorization: str) -> int:
+        return 1 // (len(authorization) - 13)
+
+    try:
+        call("Bearer " + "-".join(["t0", "kn"]) + "!")
+    except ZeroDivisionError:
+        structlog.get_logger().exception("broken")
+
+    output = capsys.readouterr().err
+    assert "ZeroDivisionError" in output
+    assert "t0-kn" not in output
 
 
 def test_a_line_that_cannot_be_written_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
