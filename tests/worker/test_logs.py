@@ -71,11 +71,13 @@ def test_a_traceback_shows_no_local_variables(
 ) -> None:
     configure_logs(process="web", log_format=log_format, log_level="info")
 
+    token = "t0-kn"
+
     def call(authorization: str) -> int:
         return 1 // (len(authorization) - 13)
 
     try:
-        call("Bearer " + "-".join(["t0", "kn"]) + "!")
+        call(f"Bearer {token}!")
     except ZeroDivisionError:
         structlog.get_logger().exception("broken")
 
