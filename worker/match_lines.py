@@ -57,18 +57,26 @@ class MatchLines:
         What is recorded is appended first and written down as such afterwards; who comes in between finds the event.
 
         Raises:
+            LinesBusyError: a person's decision does not come to an end; safe to repeat.
             psycopg.Error: PostgreSQL is away; safe to repeat.
 
         """
         matched = Matched()
         total, done, after = self._lines.count_open(states=states), 0, 0
-        while batch := self._lines.open(states=states, after=after, page=BATCH):
-            decided = self._decide(batch, rounds=ROUNDS)
-            self._lines.decide(decided, states=states, now=self._clock())
-            matched.count(decided)
+        while batch := self._work_off(states, after=after, matched=matched):
             after, done = batch[-1].id, done + len(batch)
             tell("matched", done, max(total, done))
         return matched
+
+    def _work_off(self, states: Sequence[State], *, after: int, matched: Matched) -> list[OpenLine]:
+        """Look at the next lines, while nobody else decides about any; returns them."""
+        with self._lines.deciding_alone():
+            batch = self._lines.open(states=states, after=after, page=BATCH)
+            if batch:
+                decided = self._decide(batch, rounds=ROUNDS)
+                self._lines.decide(decided, states=states, now=self._clock())
+                matched.count(decided)
+        return batch
 
     def _decide(self, batch: Sequence[OpenLine], *, rounds: int) -> list[Decided]:
         facts = self._lines.facts(batch)

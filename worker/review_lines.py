@@ -1,6 +1,7 @@
 """Review lines: a person says what a line of a statement is that no rule can be certain about."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import psycopg
@@ -10,7 +11,7 @@ from adapters.postgres.gateway_invoices import UnknownInvoiceError
 from adapters.postgres.invoices import Invoices
 from adapters.postgres.ledger import Ledger
 from adapters.postgres.recorded import About
-from adapters.postgres.statement_lines import Decided, ShownLine, StatementLines
+from adapters.postgres.statement_lines import Decided, LinesBusyError, ShownLine, StatementLines
 from domain.recorded import PaymentKey
 from domain.statement import GATEWAY, Direction
 from domain.statement_match import OpenLine, State, Why
@@ -45,7 +46,11 @@ class Reviewed:
 
 
 class ReviewLines:
-    """A person's decisions about lines. Each is done once: the same again changes nothing, another is refused."""
+    """A person's decisions about lines. Each is done once: the same again changes nothing, another is refused.
+
+    Nobody else decides about any line meanwhile, neither another person nor an import. Each raises NotDoneError where
+    those do not come to an end.
+    """
 
     def __init__(self, *, lines: StatementLines, invoices: Invoices, ledger: Ledger, clock: Clock) -> None:
         self._lines = lines
@@ -76,14 +81,18 @@ class ReviewLines:
             NotDoneError: nothing, or more than one thing, is proposed; and as in `assign` and `link`.
 
         """
+        with self._alone():
+            return self._accept(line_id, who=who, reason=reason, anyway=anyway)
+
+    def _accept(self, line_id: int, *, who: str, reason: str | None, anyway: bool) -> Reviewed:
         line = self.line(line_id)
         match line.state, line.invoice_id, line.payment:
             case State.RECORDED | State.LINKED, _, _:
                 return Reviewed(line=line, again=True)
             case State.PROPOSED, str(invoice_id), None if line.why != Why.SAME_MONEY:
-                return self.assign(line_id, invoice_id, who=who, reason=reason, anyway=anyway)
+                return self._assign(line_id, invoice_id, who=who, reason=reason, anyway=anyway)
             case State.PROPOSED, None, (_, _) as payment:
-                return self.link(line_id, payment, who=who, reason=reason, anyway=anyway)
+                return self._link(line_id, payment, who=who, reason=reason, anyway=anyway)
             case _:
                 raise NotDoneError(
                     "NOT_ONE_PROPOSAL",
@@ -101,6 +110,10 @@ class ReviewLines:
                 payment of that amount is on the invoice and may be the same money.
 
         """
+        with self._alone():
+            return self._assign(line_id, invoice_id, who=who, reason=reason, anyway=anyway)
+
+    def _assign(self, line_id: int, invoice_id: str, *, who: str, reason: str | None, anyway: bool) -> Reviewed:
         line = self.line(line_id)
         if (line.state, line.invoice_id) == (State.RECORDED, invoice_id):
             return Reviewed(line=line, again=True)
@@ -155,10 +168,15 @@ class ReviewLines:
                 `anyway`, it can not have come to the account as that amount.
 
         """
+        with self._alone():
+            return self._link(line_id, payment, who=who, reason=reason, anyway=anyway)
+
+    def _link(self, line_id: int, payment: PaymentKey, *, who: str, reason: str | None, anyway: bool) -> Reviewed:
         line = self.line(line_id)
         if (line.state, line.payment) == (State.LINKED, payment):
             return Reviewed(line=line, again=True)
         self._require_open(line)
+        self._require_no_event(line)
         known = None if payment[0] == GATEWAY else self._lines.payment(payment)
         if known is None:
             raise NotDoneError(
@@ -184,11 +202,21 @@ class ReviewLines:
             NotDoneError: the line is recorded or linked.
 
         """
-        line = self.line(line_id)
-        if (line.state, line.reason) == (State.IGNORED, reason):
-            return Reviewed(line=line, again=True)
-        self._require_open(line)
-        return self._write(Decided(line_id=line_id, state=State.IGNORED, why=Why.PERSON, who=who, reason=reason))
+        with self._alone():
+            line = self.line(line_id)
+            if (line.state, line.reason) == (State.IGNORED, reason):
+                return Reviewed(line=line, again=True)
+            self._require_open(line)
+            self._require_no_event(line)
+            return self._write(Decided(line_id=line_id, state=State.IGNORED, why=Why.PERSON, who=who, reason=reason))
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        try:
+            with self._lines.deciding_alone():
+                yield
+        except LinesBusyError:
+            raise NotDoneError("BUSY", "others are deciding about lines: try again in a minute") from None
 
     def _require_open(self, line: ShownLine) -> None:
         if line.state is State.NEW:
@@ -196,6 +224,14 @@ class ReviewLines:
         if line.state not in _UNDECIDED:
             where = line.invoice_id or (":".join(line.payment) if line.payment else "")
             raise NotDoneError("ALREADY_DECIDED", f"line {line.id} is {line.state} {where}".rstrip())
+
+    def _require_no_event(self, line: ShownLine) -> None:
+        """Refuse what would count a line twice that has a payment: whoever recorded it was killed before saying so."""
+        there = self._lines.recorded_on(line.key)
+        if there is not None:
+            raise NotDoneError(
+                "ALREADY_DECIDED", f"line {line.id} was recorded on {there} already: run tootsoo statement match"
+            )
 
     def _require_other_money(self, line: ShownLine, invoice_id: str) -> None:
         """Refuse to count money twice by mistake: a payment of that amount, not settled by another line, is there."""

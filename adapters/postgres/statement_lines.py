@@ -1,10 +1,12 @@
 """Lines of statements that are kept: read to be matched, with what is known of them; decided; and shown to people."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
+import psycopg
 from moneyed import Money
 
 from adapters.postgres.connection import Connection, Pool, Row
@@ -19,9 +21,16 @@ _queries = load_queries("statements")
 PAYER_WORDS_MAX = 20
 """So many words of a line are tried as a receiver's code."""
 
+_DECIDING_LOCK = 0x6C696E6573
+"""Any number that nobody else locks: "lines" in ASCII."""
+
 
 _WAITING = frozenset({State.NEW, State.PROPOSED, State.UNMATCHED})
 """Of which there is an index: a table of lines grows for ever, what waits does not."""
+
+
+class LinesBusyError(Exception):
+    """Others are deciding about lines, and did not come to an end. Nothing was written; trying again helps."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +83,30 @@ class StatementLines:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
+
+    @contextmanager
+    def deciding_alone(self) -> Iterator[None]:
+        """Let nobody else decide about lines for the length of the block; who comes later waits up to `lock_timeout`.
+
+        A payment of the ledger and what became of a line are two transactions. Whoever decides looks at the line, and
+        whether it has an event, in the block: otherwise one may link a line that another one is just recording. Takes a
+        connection of its own; one that is killed lets go within seconds.
+
+        Raises:
+            LinesBusyError: others did not come to an end.
+
+        """
+        with self._pool.connection() as connection:
+            _queries.notice_a_dead_decider(connection)
+            try:
+                _queries.decide_alone(connection, lock=_DECIDING_LOCK)
+            except (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled):
+                raise LinesBusyError from None
+            try:
+                yield
+            finally:
+                if not connection.broken:
+                    _queries.let_others_decide(connection, lock=_DECIDING_LOCK)
 
     def open(self, *, states: Sequence[State], after: int, page: int) -> list[OpenLine]:
         """Read up to `page` lines that are to be matched, with ids over `after`. Corrections are for people."""

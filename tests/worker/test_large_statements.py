@@ -68,7 +68,7 @@ def lines_of(count: int) -> list[Said]:
 
 def read_in(url: str, path: Path) -> tuple[dict[str, int], float]:
     """Read a file in; returns what it came to, and the CPU seconds of this process."""
-    with open_pool(url, size=3) as pool:
+    with open_pool(url, size=4) as pool:
         began_s = time.process_time()
         imported = import_on(pool)(
             open_statement(path, bank="khan", account=ACCOUNT), who="Bat", dry_run=False, tell=lambda *_: None

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from adapters.postgres.statement_files import ImportRunsError, the_one_import
+from adapters.postgres.statement_lines import LinesBusyError
 from domain.statement import StatementFileError
 from domain.statement_match import State
 from worker.cli import statement_review
@@ -108,6 +109,8 @@ def _told() -> Iterator[None]:
         raise RefusedError("FILE", shown(str(error)), exit_code=2) from None
     except ImportRunsError:
         raise RefusedError("IMPORT_RUNS", "another import is running: try again when it has ended") from None
+    except LinesBusyError:
+        raise RefusedError("BUSY", "a review of lines does not come to an end: then say the same again") from None
 
 
 @contextmanager

@@ -36,27 +36,27 @@ def open_file(
 
 @contextmanager
 def compose_import(database: DatabaseSettings) -> Iterator[ImportStatement]:
-    """Put the import together: one connection holds its lock, one the file's lines, and one works."""
-    with open_database(_of_size(database, 3)) as pool:
+    """Put the import together: two connections hold its locks, one the file's lines, and one works."""
+    with open_database(_of_size(database, 4)) as pool:
         yield import_on(pool)
 
 
 @contextmanager
 def compose_match(database: DatabaseSettings) -> Iterator[tuple[postgres.Pool, MatchLines]]:
     """Put together what looks at kept lines again, with the pool on which it holds the lock."""
-    with open_database(_of_size(database, 2)) as pool:
+    with open_database(_of_size(database, 3)) as pool:
         yield pool, match_on(pool)
 
 
 @contextmanager
 def compose_review(database: DatabaseSettings) -> Iterator[ReviewLines]:
     """Put a person's decisions about lines together."""
-    with open_database(database) as pool:
+    with open_database(_of_size(database, 2)) as pool:
         yield review_on(pool)
 
 
 def import_on(pool: postgres.Pool, *, clock: Clock = utc_now) -> ImportStatement:
-    """Put the import together on a pool that is open, of at least three connections."""
+    """Put the import together on a pool that is open, of at least four connections."""
     return ImportStatement(
         pool,
         imports=StatementImports(pool),
@@ -68,12 +68,12 @@ def import_on(pool: postgres.Pool, *, clock: Clock = utc_now) -> ImportStatement
 
 
 def match_on(pool: postgres.Pool, *, clock: Clock = utc_now) -> MatchLines:
-    """Put matching together on a pool that is open."""
+    """Put matching together on a pool that is open, of at least two connections."""
     return MatchLines(lines=StatementLines(pool), ledger=Ledger(pool), clock=clock)
 
 
 def review_on(pool: postgres.Pool, *, clock: Clock = utc_now) -> ReviewLines:
-    """Put a person's decisions together on a pool that is open."""
+    """Put a person's decisions together on a pool that is open, of at least two connections."""
     return ReviewLines(lines=StatementLines(pool), invoices=Invoices(pool), ledger=Ledger(pool), clock=clock)
 
 

@@ -1,5 +1,17 @@
 -- Lines of statements that are kept: what is known of them, and what becomes of them.
 
+-- name: notice_a_dead_decider()#
+-- Let the server end this session soon after its client was killed, and with it the lock.
+SET client_connection_check_interval TO '2s';
+
+-- name: decide_alone(lock)$
+-- Wait until nobody else decides about lines; the lock ends with the session.
+SELECT pg_advisory_lock(:lock);
+
+-- name: let_others_decide(lock)$
+-- Let the next one decide.
+SELECT pg_advisory_unlock(:lock);
+
 -- name: open_lines(states, after, page)
 -- Read lines in some of the states in which they wait, in the order of their ids. The states are named as well, so that
 -- the index of those that wait is found whatever is asked for.
