@@ -9,6 +9,7 @@ from uuid import UUID
 from moneyed import Money
 
 from domain.balance import Balance
+from domain.money import is_whole_units
 
 
 class GatewayInvoiceState(StrEnum):
@@ -63,6 +64,8 @@ class Refusal(StrEnum):
 
     NOTHING_OUTSTANDING = "NOTHING_OUTSTANDING"
     INVOICE_VOID = "INVOICE_VOID"
+    FRACTION_OUTSTANDING = "FRACTION_OUTSTANDING"
+    """What is left is no amount that the gateway takes: it goes by whole units."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +113,12 @@ class Issue:
 PayLinkPlan = Refuse | GiveAgain | AwaitIssue | GiveUp | Close | Issue
 
 
-def plan_pay_link(balance: Balance, live: LiveGatewayInvoice | None, *, now: datetime) -> PayLinkPlan:  # noqa: PLR0911 - one line for each plan
+def plan_pay_link(  # noqa: PLR0911 - one line for each plan
+    balance: Balance, live: LiveGatewayInvoice | None, *, whole_units: bool, now: datetime
+) -> PayLinkPlan:
     """Decide the next step towards a QR for what is outstanding. `now` is UTC.
+
+    With `whole_units` the gateway takes no fractions: none is issued for one, nor is it rounded.
 
     An open QR of the right amount is given again; one of another amount, or one that has expired, is closed first. Of
     one that its gateway keeps open what is left on it is what counts.
@@ -123,7 +130,7 @@ def plan_pay_link(balance: Balance, live: LiveGatewayInvoice | None, *, now: dat
     if outstanding.amount <= 0:
         return Refuse(Refusal.NOTHING_OUTSTANDING)
     if live is None:
-        return Issue(outstanding)
+        return _issue(outstanding, whole_units=whole_units)
     match live.state:
         case GatewayInvoiceState.ISSUING:
             return GiveUp(live.id) if live.given_up else AwaitIssue(live.id)
@@ -140,9 +147,15 @@ def plan_pay_link(balance: Balance, live: LiveGatewayInvoice | None, *, now: dat
             | GatewayInvoiceState.CANCELLED
             | GatewayInvoiceState.EXPIRED
         ):
-            return Issue(outstanding)
+            return _issue(outstanding, whole_units=whole_units)
         case _:
             assert_never(live.state)
+
+
+def _issue(outstanding: Money, *, whole_units: bool) -> Issue | Refuse:
+    if whole_units and not is_whole_units(outstanding):
+        return Refuse(Refusal.FRACTION_OUTSTANDING)
+    return Issue(outstanding)
 
 
 class AfterPaid(StrEnum):

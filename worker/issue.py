@@ -37,7 +37,7 @@ _MAX_STEPS = 8
 
 
 class PayLinkRefusedError(Exception):
-    """The invoice cannot be paid now: nothing is outstanding, or it is void."""
+    """The invoice cannot be paid this way now: nothing is outstanding, or a fraction is, or it is void."""
 
     def __init__(self, why: Refusal) -> None:
         super().__init__(why.value)
@@ -69,17 +69,22 @@ class Issue:
 
         Raises:
             UnknownInvoiceError: no such invoice.
-            PayLinkRefusedError: there is nothing to pay.
+            PayLinkRefusedError: there is nothing to pay, or nothing that the gateway takes.
             GatewayRefusedError, GatewayUnauthorisedError: the gateway said no; asking again is a new create.
             GatewayBusyError: nothing was created; asking again may help.
             GatewayOutcomeUnknownError: nobody knows; given up after `ISSUE_DEADLINE_S`; then ask for a new one.
 
         """
-        goes_by_number = self._gateways[gateway].capabilities.goes_by_number
+        capabilities = self._gateways[gateway].capabilities
         with structlog.contextvars.bound_contextvars(invoice=invoice_id, gateway=gateway):
             for _ in range(_MAX_STEPS):
                 step = self._gateway_invoices.next_step(
-                    invoice_id, gateway=gateway, goes_by_number=goes_by_number, new_id=uuid4(), now=self._clock()
+                    invoice_id,
+                    gateway=gateway,
+                    goes_by_number=capabilities.goes_by_number,
+                    whole_units=capabilities.whole_units,
+                    new_id=uuid4(),
+                    now=self._clock(),
                 )
                 match step:
                     case Refuse(why=why):

@@ -121,11 +121,14 @@ class GatewayInvoices:
         self._qr_lifetime = qr_lifetime
         self._issue_deadline_s = issue_deadline_s
 
-    def next_step(self, invoice_id: str, *, gateway: str, goes_by_number: bool, new_id: UUID, now: datetime) -> Step:
+    def next_step(
+        self, invoice_id: str, *, gateway: str, goes_by_number: bool, whole_units: bool, new_id: UUID, now: datetime
+    ) -> Step:
         """Decide what to do next for a QR of this invoice at this gateway, and write it down.
 
         Two callers at once get one Intent between them: the other is told to await it. `new_id` names the gateway
-        invoice if one is to be created, to the gateway as well where that `goes_by_number`; `now` is UTC.
+        invoice if one is to be created, to the gateway as well where that `goes_by_number`; with `whole_units` none is
+        created for a fraction. `now` is UTC.
 
         Raises:
             UnknownInvoiceError: no such invoice.
@@ -137,7 +140,7 @@ class GatewayInvoices:
                 if balance is None:
                     raise UnknownInvoiceError
                 live = _live(_queries.read_live(connection, invoice_id=invoice_id, gateway=gateway))
-                plan = plan_pay_link(balance, live, now=now)
+                plan = plan_pay_link(balance, live, whole_units=whole_units, now=now)
                 match plan:
                     case GiveUp(id=given_up):
                         _queries.give_up(connection, id=given_up, failure_code=GIVEN_UP, error=NO_ANSWER)
@@ -164,11 +167,13 @@ class GatewayInvoices:
     ) -> Opened | None:
         """Save what the gateway answered to the create; None when it had been given up meanwhile.
 
-        With an open QR its invoice is owed none any more, whoever had it made. `poll_in` is when it is looked at first,
-        where its gateway is polled.
+        With an open QR its invoice is owed none any more, whoever had it made. One whose invoice became void meanwhile,
+        was paid on or asks for another amount is closing at once: nobody has seen it. `poll_in` is when it is looked at
+        first, where its gateway is polled.
         """
         links = json.dumps([asdict(link) for link in issued.links], ensure_ascii=False)
-        with self._pool.connection() as connection:
+        with self._pool.connection() as connection, connection.transaction():
+            _queries.lock_balance_of(connection, id=gateway_invoice_id)
             row: Row | None = _queries.mark_open(
                 connection,
                 id=gateway_invoice_id,
@@ -179,6 +184,8 @@ class GatewayInvoices:
                 links=links,
                 poll_in_s=None if poll_in is None else poll_in.total_seconds(),
             )
+            if row is not None:
+                _queries.keep_open_if_right(connection, id=gateway_invoice_id)
         return Opened(**row) if row else None
 
     def mark_failed(self, gateway_invoice_id: UUID, *, failure_code: str | None, error: str) -> None:

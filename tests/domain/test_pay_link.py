@@ -86,7 +86,35 @@ OPEN, ISSUING, CLOSING = GatewayInvoiceState.OPEN, GatewayInvoiceState.ISSUING, 
 def test_the_next_step_follows_from_what_is_outstanding_and_what_is_live(
     balance: Balance, existing: LiveGatewayInvoice | None, plan: PayLinkPlan
 ) -> None:
-    assert plan_pay_link(balance, existing, now=NOON) == plan
+    assert plan_pay_link(balance, existing, whole_units=True, now=NOON) == plan
+
+
+FRACTION = Refuse(Refusal.FRACTION_OUTSTANDING)
+
+
+@pytest.mark.parametrize(
+    ("existing", "plan"),
+    [
+        (None, FRACTION),
+        (live(GatewayInvoiceState.FAILED), FRACTION),
+        (live(OPEN), Close(ID)),
+        (live(CLOSING), Close(ID)),
+        (live(ISSUING), AwaitIssue(ID)),
+        (live(OPEN, left="59.50"), GiveAgain(ID)),
+    ],
+)
+def test_nothing_is_issued_for_a_fraction_where_the_gateway_takes_whole_units_alone(
+    existing: LiveGatewayInvoice | None, plan: PayLinkPlan
+) -> None:
+    balance = a_balance(received="40.50")
+
+    assert plan_pay_link(balance, existing, whole_units=True, now=NOON) == plan
+
+
+def test_a_fraction_is_issued_where_the_gateway_takes_it() -> None:
+    assert plan_pay_link(a_balance(received="40.50"), None, whole_units=False, now=NOON) == Issue(
+        money("59.50", currency="MNT")
+    )
 
 
 @pytest.mark.parametrize(

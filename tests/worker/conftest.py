@@ -99,6 +99,15 @@ class Stack:
         assert answer.status_code == 201, answer.text
         return answer.json()  # type: ignore[no-any-return]  # JSON
 
+    def record(self, amount: int | str, invoice_id: str = "order-1") -> None:
+        """Let cash have been paid."""
+        answer = self.api.post(
+            f"/v2/invoices/{invoice_id}/manual-payment",
+            json={"amount": {"amount": amount, "currency": "MNT"}, "method": "cash"},
+            headers={"Idempotency-Key": f"{invoice_id}-{amount}"},
+        )
+        assert answer.status_code == 201, answer.text
+
     def calls(self) -> dict[str, Any]:
         return httpx.get(f"{self.simulator.url}/simulator/calls", trust_env=False).json()  # type: ignore[no-any-return]  # JSON
 

@@ -152,7 +152,8 @@ def test_the_other_qr_of_an_invoice_that_was_paid_is_cancelled(stack: Stack, wor
     assert all(invoice.canceled_at for invoice in stack.simulator.world.book.invoices())
 
 
-def test_an_amount_that_changes_while_the_qr_is_created_gets_a_qr_of_its_own(stack: Stack) -> None:
+def _changed_while_created(stack: Stack, change: Callable[[], object]) -> httpx.Response:
+    """Ask for a QR, and change its invoice before the gateway answers."""
     stack.put("order-0")
     stack.pay_link("order-0")
     stack.put(amount=100_000)
@@ -160,12 +161,60 @@ def test_an_amount_that_changes_while_the_qr_is_created_gets_a_qr_of_its_own(sta
         with held(stack.gateway):
             asked = threads.submit(stack.pay_link)
             wait_until(lambda: [one["state"] for one in stack.invoice()["gatewayInvoices"]] == ["issuing"])
-            stack.put(amount=80_000)
-        link = asked.result().json()
+            change()
+        return asked.result()
+
+
+def test_an_amount_that_changes_while_the_qr_is_created_gets_a_qr_of_its_own(stack: Stack) -> None:
+    link = _changed_while_created(stack, lambda: stack.put(amount=80_000)).json()
 
     assert link["amount"]["amount"] == "80000.00"
     states = {one["generation"]: one["state"] for one in stack.invoice()["gatewayInvoices"]}
     assert states == {1: "superseded", 2: "open"}
+
+
+@pytest.mark.parametrize("change", ["void", "paid"])
+def test_a_qr_that_is_no_longer_wanted_when_its_create_is_answered_is_closed_without_anybody_asking(
+    stack: Stack, working: Callable[[], int], change: str
+) -> None:
+    void = {"reason": "a mistake"}
+    changes = {
+        "void": lambda: stack.api.post("/v2/invoices/order-1/void", json=void),
+        "paid": lambda: stack.record(100_000),
+    }
+
+    answer = _changed_while_created(stack, changes[change])
+
+    assert answer.status_code == 409
+    assert [one["state"] for one in stack.invoice()["gatewayInvoices"]] == ["closing"]
+    working()
+    wait_until(lambda: [one["state"] for one in stack.invoice()["gatewayInvoices"]] == ["cancelled"])
+    assert stack.simulator.world.book.invoices()[-1].canceled_at is not None
+
+
+@pytest.mark.parametrize("gateway", ["qpay", "socialpay"])
+def test_a_fraction_is_refused_before_any_call_and_leaves_nothing_behind(stack: Stack, gateway: str) -> None:
+    stack.put(amount=1_000)
+    stack.record("899.50")
+
+    answers = [stack.pay_link(gateway=gateway) for _ in range(2)]
+
+    assert {(one.status_code, one.json()["error"]["code"]) for one in answers} == {(409, "FRACTION_OUTSTANDING")}
+    assert stack.invoice()["gatewayInvoices"] == []
+    assert stack.creates() == 0
+    stack.record("0.50")
+    assert stack.pay_link(gateway=gateway).json()["amount"]["amount"] == "100.00"
+
+
+def test_an_open_qr_is_closed_when_what_is_left_is_a_fraction(stack: Stack) -> None:
+    stack.put(amount=1_000)
+    stack.pay_link()
+    stack.record("899.50")
+
+    answer = stack.pay_link()
+
+    assert answer.json()["error"]["code"] == "FRACTION_OUTSTANDING"
+    assert [one["state"] for one in stack.invoice()["gatewayInvoices"]] == ["superseded"]
 
 
 @pytest.mark.usefixtures("working")

@@ -205,6 +205,20 @@ def test_a_void_invoice_and_an_overpaid_one_say_so(stack: Stack, customer: httpx
     assert "Илүү төлсөн дүн: 500.50 ₮" in shown[1]
 
 
+def test_a_fraction_that_no_gateway_takes_is_told_and_has_no_button(stack: Stack, customer: httpx.Client) -> None:
+    stack.put(amount=1_000)
+    url = address(stack)
+    stack.record("899.50")
+
+    page = customer.get(url)
+    pressed = customer.post(url, data={"gateway": "qpay"}, follow_redirects=True)
+
+    for shown in (page, pressed):
+        assert shown.status_code == 200
+        assert "QPay бүхэл төгрөгөөр л төлбөр авдаг. 100.50 ₮ үлдэгдлийг" in words(shown)
+        assert "<form" not in shown.text
+
+
 def test_a_page_that_is_looked_at_too_often_is_turned_away(stack: Stack, customer: httpx.Client) -> None:
     stack.put()
     url = address(stack)

@@ -264,7 +264,7 @@ def test_what_a_killed_run_left_is_done_by_the_next(
         _close(stack)(qr)
     if so_far == "creating":
         stack.parts.issue._gateway_invoices.next_step(  # noqa: SLF001 - as far as a killed process came
-            "order-1", gateway="qpay", goes_by_number=False, new_id=uuid4(), now=stack.parts.clock()
+            "order-1", gateway="qpay", goes_by_number=False, whole_units=True, new_id=uuid4(), now=stack.parts.clock()
         )
         waiting, _ = run(refresh_all)
         assert (waiting.counts, waiting.finished) == ({Outcome.WAITING: 1}, False)

@@ -134,6 +134,13 @@ _KNOWN: dict[type[Exception], tuple[int, str, str, str | None]] = {
 """Status, code, sentence and field of what the use cases raise; a subclass is answered as its class is."""
 
 
+_REFUSALS: dict[Refusal, str] = {
+    Refusal.INVOICE_VOID: _KNOWN[InvoiceVoidError][2],
+    Refusal.NOTHING_OUTSTANDING: "nothing is left to be paid on this invoice",
+    Refusal.FRACTION_OUTSTANDING: "what is left has a fraction, which the gateway does not take: have it paid another way",
+}
+
+
 def _translate(error: Exception) -> ApiError:
     match error:
         case InvalidInvoiceError():
@@ -143,10 +150,8 @@ def _translate(error: Exception) -> ApiError:
             return ApiError(409, "PAID_AT_IMPLAUSIBLE", str(error), field=error.field)
         case NotRecordableError():
             return ApiError(422, "INVALID", str(error), field=error.field)
-        case PayLinkRefusedError(why=Refusal.INVOICE_VOID):
-            return _translate(InvoiceVoidError())
         case PayLinkRefusedError():
-            return ApiError(409, "NOTHING_OUTSTANDING", "nothing is left to be paid on this invoice")
+            return ApiError(409, error.why.value, _REFUSALS[error.why])
     for kind, (status, code, sentence, field) in _KNOWN.items():
         if isinstance(error, kind):
             message = sentence.format(error=error, code=getattr(error, "code", ""))

@@ -30,21 +30,33 @@ VALUES (
     :expires_at, now() + :deadline_s * interval '1 second'
 );
 
+-- name: lock_balance_of(id)^
+-- Lock the balance of a QR's invoice: whoever changes it either sees the QR open, or is seen by who opens it.
+SELECT b.invoice_id
+FROM gateway_invoice AS g
+JOIN invoice_balance AS b ON b.invoice_id = g.invoice_id
+WHERE g.id = :id
+FOR UPDATE OF b;
+
 -- name: mark_open(id, external_id, qr_text, qr_image, short_url, links, poll_in_s)^
--- Save what the gateway answered to a create that was not given up; tell whether a callback was faster. Nothing is owed
--- any more.
-WITH opened AS (
-    UPDATE gateway_invoice SET
-        state = 'open', external_id = :external_id, qr_text = :qr_text, qr_image = :qr_image, short_url = :short_url,
-        links = :links::jsonb, next_poll_at = now() + :poll_in_s * interval '1 second'
-    WHERE id = :id AND state = 'issuing'
-    RETURNING invoice_id, gateway, requested > served AS check_requested
-),
-paid_off AS (
-    DELETE FROM owed_qr AS o USING opened WHERE o.invoice_id = opened.invoice_id AND o.gateway = opened.gateway
+-- Save what the gateway answered to a create that was not given up; tell whether a callback was faster.
+UPDATE gateway_invoice SET
+    state = 'open', external_id = :external_id, qr_text = :qr_text, qr_image = :qr_image, short_url = :short_url,
+    links = :links::jsonb, next_poll_at = now() + :poll_in_s * interval '1 second'
+WHERE id = :id AND state = 'issuing'
+RETURNING requested > served AS check_requested;
+
+-- name: keep_open_if_right(id)!
+-- Close a QR that was just opened at once where its invoice asks for something else by now; else nothing is owed any more.
+WITH wrong AS (
+    UPDATE gateway_invoice AS g SET state = 'closing'
+    FROM invoice_balance AS b
+    WHERE g.id = :id AND g.state = 'open' AND b.invoice_id = g.invoice_id AND b.outstanding_minor <> g.amount_minor
+    RETURNING g.id
 )
-SELECT check_requested
-FROM opened;
+DELETE FROM owed_qr AS o
+USING gateway_invoice AS g
+WHERE g.id = :id AND o.invoice_id = g.invoice_id AND o.gateway = g.gateway AND NOT EXISTS (SELECT FROM wrong);
 
 -- name: mark_failed(id, failure_code, error)!
 -- Write that a QR was not created, or is given up.

@@ -40,7 +40,7 @@ def an_answer(external_id: str | None = None) -> IssuedInvoice:
 def open_qr(pool: Pool, invoice_id: str = "order-1") -> UUID:
     """An open QR of an invoice that has none yet."""
     store = qr_store(pool)
-    step = store.next_step(invoice_id, gateway="qpay", goes_by_number=False, new_id=uuid4(), now=NOON)
+    step = store.next_step(invoice_id, gateway="qpay", goes_by_number=False, whole_units=True, new_id=uuid4(), now=NOON)
     assert isinstance(step, Intent)
     assert store.mark_open(step.id, issued=an_answer())
     return step.id

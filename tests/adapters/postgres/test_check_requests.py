@@ -212,7 +212,7 @@ def test_a_callback_before_the_qr_is_saved_is_claimed_once_it_is(
 ) -> None:
     put(invoices)
     store, early = qr_store(pool), uuid4()
-    store.next_step("order-1", gateway="qpay", goes_by_number=False, new_id=early, now=NOON)
+    store.next_step("order-1", gateway="qpay", goes_by_number=False, whole_units=True, new_id=early, now=NOON)
 
     assert not ask(unspaced, early)
     assert unspaced.claim(early, lease_token=uuid4()) is None

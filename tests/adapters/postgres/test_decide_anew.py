@@ -121,7 +121,9 @@ def test_a_qr_that_was_opened_while_the_append_waited_is_closed_too(
 ) -> None:
     put(invoices)
     store = qr_store(pool)
-    intent = store.next_step("order-1", gateway="qpay", goes_by_number=False, new_id=uuid4(), now=NOON)
+    intent = store.next_step(
+        "order-1", gateway="qpay", goes_by_number=False, whole_units=True, new_id=uuid4(), now=NOON
+    )
     assert isinstance(intent, Intent)
     with pool.connection() as holding, holding.transaction():
         holding.execute("SELECT FROM invoice_balance WHERE invoice_id = 'order-1' FOR UPDATE")

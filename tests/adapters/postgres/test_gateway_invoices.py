@@ -21,7 +21,9 @@ def test_many_requests_at_once_intend_one_qr(pool: Pool, invoices: Invoices) -> 
     with ThreadPoolExecutor(max_workers=12) as threads:
         steps = list(
             threads.map(
-                lambda _: store.next_step("order-1", gateway="qpay", goes_by_number=False, new_id=uuid4(), now=NOON),
+                lambda _: store.next_step(
+                    "order-1", gateway="qpay", goes_by_number=False, whole_units=True, new_id=uuid4(), now=NOON
+                ),
                 range(30),
             )
         )
@@ -35,7 +37,7 @@ def test_an_open_qr_is_given_again(pool: Pool, invoices: Invoices) -> None:
     qr = open_qr(pool)
 
     assert qr_store(pool).next_step(
-        "order-1", gateway="qpay", goes_by_number=False, new_id=uuid4(), now=NOON
+        "order-1", gateway="qpay", goes_by_number=False, whole_units=True, new_id=uuid4(), now=NOON
     ) == GiveAgain(qr)
 
 
@@ -44,11 +46,13 @@ def test_a_create_that_got_no_answer_is_given_up_after_its_deadline_and_the_next
 ) -> None:
     put(invoices)
     first = qr_store(pool, issue_deadline_s=0.0).next_step(
-        "order-1", gateway="qpay", goes_by_number=False, new_id=uuid4(), now=NOON
+        "order-1", gateway="qpay", goes_by_number=False, whole_units=True, new_id=uuid4(), now=NOON
     )
     assert isinstance(first, Intent)
 
-    second = qr_store(pool).next_step("order-1", gateway="qpay", goes_by_number=False, new_id=uuid4(), now=NOON)
+    second = qr_store(pool).next_step(
+        "order-1", gateway="qpay", goes_by_number=False, whole_units=True, new_id=uuid4(), now=NOON
+    )
 
     assert isinstance(second, Intent)
     assert (second.generation, second.number) == (2, "order-1-g2")
@@ -64,9 +68,13 @@ def test_a_part_payment_asks_for_the_old_qr_to_be_closed_and_the_next_is_for_the
     qr, store = open_qr(pool), qr_store(pool)
     append(ledger, [an_event(amount="30", gateway_invoice_id=qr)])
 
-    closing = store.next_step("order-1", gateway="qpay", goes_by_number=False, new_id=uuid4(), now=NOON)
+    closing = store.next_step(
+        "order-1", gateway="qpay", goes_by_number=False, whole_units=True, new_id=uuid4(), now=NOON
+    )
     store.mark_closed(qr, state=GatewayInvoiceState.SUPERSEDED)
-    following = store.next_step("order-1", gateway="qpay", goes_by_number=False, new_id=uuid4(), now=NOON)
+    following = store.next_step(
+        "order-1", gateway="qpay", goes_by_number=False, whole_units=True, new_id=uuid4(), now=NOON
+    )
 
     assert closing == Close(qr)
     assert isinstance(following, Intent)
@@ -78,13 +86,18 @@ def test_nothing_is_issued_for_a_paid_invoice(pool: Pool, invoices: Invoices, le
     append(ledger, [an_event(amount="100")])
 
     assert isinstance(
-        qr_store(pool).next_step("order-1", gateway="qpay", goes_by_number=False, new_id=uuid4(), now=NOON), Refuse
+        qr_store(pool).next_step(
+            "order-1", gateway="qpay", goes_by_number=False, whole_units=True, new_id=uuid4(), now=NOON
+        ),
+        Refuse,
     )
 
 
 def test_an_unknown_invoice_has_no_next_step(pool: Pool) -> None:
     with pytest.raises(UnknownInvoiceError):
-        qr_store(pool).next_step("order-9", gateway="qpay", goes_by_number=False, new_id=uuid4(), now=NOON)
+        qr_store(pool).next_step(
+            "order-9", gateway="qpay", goes_by_number=False, whole_units=True, new_id=uuid4(), now=NOON
+        )
 
 
 def test_putting_an_invoice_again_changes_it_until_it_is_paid_on(

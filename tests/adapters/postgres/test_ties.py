@@ -22,7 +22,7 @@ def issue(pool: Pool, invoice_id: str, *, external_id: str, qr_text: str, gatewa
     put(Invoices(pool), invoice_id)
     store = qr_store(pool)
     new_id = uuid4()
-    store.next_step(invoice_id, gateway=gateway, goes_by_number=False, new_id=new_id, now=NOON)
+    store.next_step(invoice_id, gateway=gateway, goes_by_number=False, whole_units=True, new_id=new_id, now=NOON)
     issued = IssuedInvoice(external_id=external_id, qr_text=qr_text, qr_image=None, short_url=None, links=())
     assert store.mark_open(new_id, issued=issued)
     return new_id

@@ -140,7 +140,14 @@ def _show(
     gateway = choose_gateway(invoice, gateways, wish=wish)
     summary = live_at(invoice, gateway)
     live = parts.gateway_invoices.read(summary.id) if summary and invoice.outstanding_minor > 0 else None
-    view = view_of(invoice, live, gateways=gateways, gateway=gateway, now=parts.clock())
+    view = view_of(
+        invoice,
+        live,
+        gateways=gateways,
+        gateway=gateway,
+        whole_units=parts.gateways[gateway].capabilities.whole_units,
+        now=parts.clock(),
+    )
     return page(
         "pay.html",
         language=language_of(lang),

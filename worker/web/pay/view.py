@@ -13,7 +13,7 @@ from adapters.postgres.gateway_invoices import GatewayInvoice
 from adapters.postgres.invoices import GatewayInvoiceSummary, InvoiceRecord
 from domain.balance import Status
 from domain.gateway import BankLink
-from domain.money import from_minor_units
+from domain.money import from_minor_units, is_whole_units
 from domain.pay_link import GatewayInvoiceState
 from worker.clock import rfc3339
 
@@ -31,6 +31,8 @@ class Without(StrEnum):
     NONE_YET = "none_yet"
     EXPIRED = "expired"
     MAKING = "making"
+    FRACTION = "fraction"
+    """What is left is no amount that the gateway takes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,15 +91,28 @@ def live_at(invoice: InvoiceRecord, gateway: str) -> GatewayInvoiceSummary | Non
 
 
 def view_of(
-    invoice: InvoiceRecord, live: GatewayInvoice | None, *, gateways: Sequence[str], gateway: str, now: datetime
+    invoice: InvoiceRecord,
+    live: GatewayInvoice | None,
+    *,
+    gateways: Sequence[str],
+    gateway: str,
+    whole_units: bool,
+    now: datetime,
 ) -> View:
-    """Decide what the page shows; `live` is the QR at the chosen gateway that is issuing, open or closing."""
+    """Decide what the page shows; `live` is the QR at the chosen gateway that is issuing, open or closing.
+
+    With `whole_units` that gateway makes none for a fraction.
+    """
 
     def amount(minor: int) -> Money:
         return from_minor_units(minor, currency=invoice.currency)
 
     outstanding = amount(invoice.outstanding_minor)
     qr = _qr_of(live, outstanding=outstanding, now=now) if live and outstanding.amount > 0 else None
+    without = None
+    if outstanding.amount > 0 and qr is None:
+        impossible = whole_units and not is_whole_units(outstanding)
+        without = Without.FRACTION if impossible else _without(invoice, live, gateway=gateway, now=now)
     return View(
         invoice_id=invoice.id,
         description=invoice.description,
@@ -111,7 +126,7 @@ def view_of(
         gateways=gateways,
         gateway=gateway,
         qr=qr,
-        without=_without(invoice, live, gateway=gateway, now=now) if outstanding.amount > 0 and qr is None else None,
+        without=without,
         tag=tag_of(invoice, now=now),
     )
 
