@@ -137,7 +137,7 @@ _KNOWN: dict[type[Exception], tuple[int, str, str, str | None]] = {
 _REFUSALS: dict[Refusal, str] = {
     Refusal.INVOICE_VOID: _KNOWN[InvoiceVoidError][2],
     Refusal.NOTHING_OUTSTANDING: "nothing is left to be paid on this invoice",
-    Refusal.FRACTION_OUTSTANDING: "what is left has a fraction, which the gateway does not take: have it paid another way",
+    Refusal.FRACTION_OUTSTANDING: "a fraction is left, which the gateway does not take: have it paid another way",
 }
 
 
