@@ -110,15 +110,18 @@ class Sweep:
             must_be_exact = not wide and len(waiting) > 1
             try:
                 read = self._ask(gateway, waiting[0], first=first, swept=swept, must_be_exact=must_be_exact)
-                unread_in_a_row = 0
             except GatewayError as error:
                 swept.failed, read = f"{type(error).__name__}: {error.message}", True
-                log.warning("sweep.failed", gateway=gateway.name, window=waiting[0].begins_at, reason=swept.failed)
+                log.warning(
+                    "sweep.failed", gateway=gateway.name, window=waiting[0].begins_at.isoformat(), reason=swept.failed
+                )
                 unread_in_a_row += 1
                 swept.stopped = not isinstance(error, GatewayOutcomeUnknownError) or unread_in_a_row >= UNREAD_MAX
                 if swept.stopped:
                     return
                 swept.unread += 1
+            else:
+                unread_in_a_row = 0
             if not read:
                 waiting, wide = put_together(waiting), True
                 continue

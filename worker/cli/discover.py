@@ -8,13 +8,13 @@ from typing import Annotated
 from zoneinfo import ZoneInfo
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from adapters.postgres.discoveries import FoundOfDay
 from domain.payment_event import Source
 from worker.accounts import load_accounts
 from worker.cli.differences import database_told, progress
+from worker.cli.tables import print_table
 from worker.clock import utc_now
 from worker.compose.discovering import compose_discover, open_discoveries
 from worker.discover import Discovered, in_words
@@ -102,7 +102,10 @@ def _report(*, days: int, as_json: bool) -> None:
     for line in lines:
         share = f"{line['missedShare']:.1%}"
         table.add_row(str(line["day"]), str(line["gateway"]), *(str(line[source]) for source in SOURCES), share)
-    Console().print(table if lines else f"No payment became known in {days} days")
+    if lines:
+        print_table(table)
+    else:
+        typer.echo(f"No payment became known in {days} days")
 
 
 SOURCES = (Source.CALLBACK, Source.SWEEP, Source.REFRESH, Source.COMMAND)

@@ -7,13 +7,13 @@ from datetime import datetime
 from typing import Annotated, assert_never
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from adapters.postgres.discrepancies import Resolve, State, StoredDiscrepancy
 from worker.cli.given import read_reason, read_who, shown
 from worker.cli.refusals import RefusedError
+from worker.cli.tables import print_table
 from worker.clock import rfc3339, utc_now
 from worker.compose.database import open_discrepancies
 from worker.settings import DatabaseSettings, load
@@ -118,7 +118,7 @@ def _print(found: Sequence[StoredDiscrepancy]) -> None:
         since = f"{one.first_seen_at:%Y-%m-%d %H:%M} UTC"
         cells = str(one.id), since, one.kind, one.invoice_id or "", one.payment_id or "", one.detail
         table.add_row(*(Text(shown(cell)) for cell in cells))
-    Console().print(table)
+    print_table(table)
 
 
 def _as_json(one: StoredDiscrepancy) -> dict[str, object]:

@@ -25,6 +25,9 @@ Key = Annotated[
 Who = Annotated[str, typer.Option(help="Who says so.", show_default="the user of this machine")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of words.")]
 
+NO_BREAK_SPACE = "\u00a0"
+"""It stands in amounts, and Python does not call it printable."""
+
 REASON_MAX, WHO_MAX = 1_000, 100
 """The columns' own limits, in characters."""
 
@@ -112,7 +115,7 @@ def read_key(text: str) -> str:
 
 def shown(text: str) -> str:
     """Return another's words without what would move the cursor or colour the terminal."""
-    return "".join(character if character.isprintable() else "\ufffd" for character in text)
+    return "".join(one if one.isprintable() else "\ufffd" for one in text.replace(NO_BREAK_SPACE, " "))
 
 
 def read_line(text: str, *, called: str, longest: int) -> str:

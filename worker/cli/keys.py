@@ -5,11 +5,11 @@ from datetime import datetime
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from adapters.postgres.api_keys import ALL_SCOPES, Scope
+from worker.cli.tables import print_table
 from worker.clock import rfc3339, utc_now
 from worker.compose.database import open_keys
 from worker.settings import DatabaseSettings, load
@@ -73,7 +73,7 @@ def list_keys(
     for key in known:
         times = (key.created_at, key.last_used_at, key.revoked_at)
         table.add_row(key.id, Text(key.name), " ".join(sorted(key.scopes)), *map(_minute, times))
-    Console().print(table)
+    print_table(table)
 
 
 def _minute(time: datetime | None) -> str:

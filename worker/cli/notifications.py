@@ -8,13 +8,13 @@ from typing import Annotated
 from zoneinfo import ZoneInfo
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from adapters.postgres.notifications import DeliveryState, Notification, Notifications
 from worker.cli.given import read_invoice_id, read_local_time, shown
 from worker.cli.refusals import RefusedError
+from worker.cli.tables import print_table
 from worker.clock import rfc3339
 from worker.compose.notifying import open_notifications
 from worker.notification_json import message_id, notification_out
@@ -157,7 +157,7 @@ def _print(found: Sequence[Notification]) -> None:
             one.last_error or "",
         )
         table.add_row(*(Text(shown(cell)) for cell in cells))
-    Console().print(table)
+    print_table(table)
 
 
 def _as_json(one: Notification) -> dict[str, object]:

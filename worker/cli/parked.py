@@ -6,10 +6,10 @@ from typing import Annotated
 from uuid import UUID
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from adapters.postgres.parked import Parked, ParkedQrs
+from worker.cli.tables import print_table
 from worker.clock import rfc3339
 from worker.compose.database import open_parked
 from worker.settings import DatabaseSettings, load
@@ -43,7 +43,7 @@ def list_parked(*, as_json: Json = False) -> None:
         for one in found:
             since = f"{one.parked_at:%Y-%m-%d %H:%M} UTC"
             table.add_row(one.number, one.gateway, one.kind, since, str(one.failures), one.code or "", one.reason or "")
-        Console().print(table)
+        print_table(table)
     else:
         typer.echo("Nothing is parked")
     if found:

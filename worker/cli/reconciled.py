@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from moneyed import Money
-from rich.console import Console
 from rich.table import Table
 
 from domain.gateway import UnreadableRow
 from domain.reconciliation import Comparison, ListedPayment, OnRecord, Verdict
 from domain.tally import Figures, Sums
 from worker.cli.differences import value_json, value_text
+from worker.cli.tables import print_table
 from worker.clock import rfc3339
 from worker.csv_file import safe_cell
 from worker.follow_up import Action, Difference, words_of
@@ -161,9 +161,9 @@ def print_tables(reports: Sequence[DayReport]) -> None:
         if report.tally is not None:
             counts = [f"{report.tally.counts[verdict]:,}" for verdict, _ in _SHOWN]
             verdicts.add_row(day, report.gateway, *counts, f"{report.open:,}")
-    Console().print(money)
+    print_table(money)
     if verdicts.row_count:
-        Console().print(verdicts)
+        print_table(verdicts)
 
 
 def summary(reports: Sequence[DayReport]) -> str:

@@ -5,11 +5,11 @@ from datetime import datetime
 from typing import assert_never
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from adapters.postgres.schedule import LastRun, ScheduleRuns
 from domain.schedule import Cadence, Every, Job, Nightly, next_begin
+from worker.cli.tables import print_table
 from worker.clock import rfc3339
 from worker.compose.database import open_schedule
 from worker.jobs import timetable
@@ -45,7 +45,7 @@ def show_schedule(*, as_json: bool) -> None:
         table.add_row("ring", f"every {TICK_EVERY_S} s, unrecorded", "", "", "")
         for one in shown:
             table.add_row(*one.as_row())
-        Console().print(table)
+        print_table(table)
     if any(one.given_up for one in shown):
         raise typer.Exit(1)
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from adapters.postgres.statement_files import ImportRunsError, the_one_import
@@ -18,6 +17,7 @@ from worker.cli import statement_review
 from worker.cli.differences import progress
 from worker.cli.given import Json, Who, read_who, shown
 from worker.cli.refusals import RefusedError
+from worker.cli.tables import print_table
 from worker.import_statement import Imported, figures_of
 from worker.match_lines import LOOKED_AT_STATES, Matched, Tell
 from worker.settings import DatabaseSettings, load
@@ -140,7 +140,7 @@ def _print(imported: Imported, *, file: str) -> None:
         ("went out", imported.outgoing),
     ):
         table.add_row(words, f"{count:,}")
-    Console().print(table)
+    print_table(table)
     for line in _matched_words(imported.matched):
         typer.echo(line)
     for one in imported.unreadable_lines:

@@ -9,7 +9,6 @@ from typing import Annotated
 from zoneinfo import ZoneInfo
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -28,6 +27,7 @@ from worker.cli.given import (
     shown,
 )
 from worker.cli.refusals import RefusedError, told
+from worker.cli.tables import print_table
 from worker.clock import rfc3339
 from worker.review_lines import WAITING, NotDoneError, Reviewed, ReviewLines
 from worker.settings import CommonSettings, DatabaseSettings, load
@@ -239,7 +239,7 @@ def _print(found: list[ShownLine]) -> None:
             ", ".join(line.candidates),
         )
         table.add_row(*(Text(shown(cell)) for cell in cells))
-    Console().print(table)
+    print_table(table)
 
 
 def _as_json(line: ShownLine) -> dict[str, object]:
