@@ -126,6 +126,16 @@ def _time_zone(text: str) -> str:
     return text
 
 
+def _offset(text: object) -> object:
+    if not isinstance(text, str):
+        return text
+    parts = re.fullmatch(r"UTC|([+-])(0\d|1[0-4]):([0-5]\d)", text.strip(), re.ASCII)
+    if parts is None:
+        raise ValueError("should be how far its clock is ahead of UTC, such as +08:00, or UTC")
+    ahead = timedelta(hours=int(parts[2] or 0), minutes=int(parts[3] or 0))
+    return -ahead if parts[1] == "-" else ahead
+
+
 def _terminal(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9]{8}", text):
         raise ValueError("should be the eight letters and digits that the bank gave you")
@@ -150,5 +160,6 @@ Merchants = Annotated[tuple[SimulatedMerchant, ...], NoDecode, BeforeValidator(_
 Terminal = Annotated[str, AfterValidator(_terminal)]
 TimeZone = Annotated[str, AfterValidator(_time_zone)]
 TimeOfDay = Annotated[time, BeforeValidator(_time_of_day)]
+Offset = Annotated[timedelta, BeforeValidator(_offset)]
 Lifetime = Annotated[timedelta, BeforeValidator(_lifetime)]
 Positive = Annotated[float, Field(gt=0, le=86_400)]

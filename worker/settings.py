@@ -21,6 +21,7 @@ from worker.setting_values import (
     Lifetime,
     Merchants,
     Networks,
+    Offset,
     Positive,
     PostgresUrl,
     PublicUrl,
@@ -134,6 +135,7 @@ class QPaySettings(_Settings):
     qpay_callback_url: CallbackUrl | None = None
     qpay_allow_partial: bool = False
     qpay_calls_per_s: Annotated[float, Field(gt=0, le=1_000)] | None = None
+    qpay_list_zone: Offset | None = None
 
 
 class SocialPaySettings(_Settings):

@@ -1,6 +1,7 @@
 """What the QPay adapter is told: whom to call, as whom, and how much anything may take."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from pydantic import SecretStr
 
@@ -60,6 +61,8 @@ class QPayConfig:
     enable_expiry: bool = True
     """Whether `expires_at` is sent; without it a QR stays payable until it is cancelled."""
     sender_branch_code: str | None = None
+    list_offset: timedelta | None = None
+    """How far the clock by which `payment/list` reads its window is ahead of UTC; None: it is found out."""
 
     def __post_init__(self) -> None:
         require_base_url(self.base_url)

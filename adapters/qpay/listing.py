@@ -40,26 +40,40 @@ class Listing:
     def __init__(self, session: Session, *, config: QPayConfig, limits: Limits) -> None:
         self._session = session
         self._invoice_code = config.invoice_code
+        self._told = None if config.list_offset is None else Zone(offset=config.list_offset, tried=True)
         self._limits = limits
 
     def pages(self, *, since: datetime, until: datetime) -> Iterator[FoundPage]:
         """Tell which payments QPay lists in [`since`, `until`).
 
         In which zone QPay reads a window is not documented: while it is unknown, a day more is asked for on both
-        sides, and the first payment with a time is used to find it out.
+        sides, and the first payment with a time is used to find it out. Where a window shows payments of another time
+        alone, what is believed of the zone is wrong, and it is asked for as if nothing were known.
         """
-        zone = self._session.consult(ListZone.read)
+        zone = self._told or self._session.consult(ListZone.read)
         wide = None
         if not zone.tried:
             zone, wide = self._find_out(*zone.window(since, until))
+        if zone.offset is None:
+            yield from self._pages(zone, since, until, first=wide)
+            return
+        for number, page in enumerate(self._pages(zone, since, until)):
+            if number == 0 and _is_of_another_time(page, since, until):
+                log.warning("qpay.list_zone_wrong", offset_h=zone.offset / timedelta(hours=1), asked=page.asked)
+                yield from self._pages(Zone(offset=None, tried=True), since, until)
+                return
+            yield page
+
+    def _pages(
+        self, zone: Zone, since: datetime, until: datetime, *, first: PageBody | None = None
+    ) -> Iterator[FoundPage]:
         start, end = zone.window(since, until)
-        exact = zone.offset is not None
-        for page in self._walk(start, end, first=None if exact else wide):
+        for page in self._walk(start, end, first=first):
             yield FoundPage(
                 found=tuple(map(read_found, page.rows)),
                 total=page.total,
                 asked=f"{_wire_time(start)} to {_wire_time(end)}",
-                exact=exact,
+                exact=zone.offset is not None,
             )
 
     def _walk(self, start: datetime, end: datetime, *, first: PageBody | None = None) -> Iterator[_Listed]:
@@ -119,6 +133,12 @@ class Listing:
         page = self._page(at + offset - PROBE, at + offset + PROBE, _FIRST)
         times = [found.row.paid_at for found in map(read_found, page.rows) if isinstance(found, FoundPayment)]
         return any(time is not None and abs(time - at) <= NEAR for time in times)
+
+
+def _is_of_another_time(page: FoundPage, since: datetime, until: datetime) -> bool:
+    """Tell whether a page has payments whose times are known, and none of them was paid in the window."""
+    times = [one.row.paid_at for one in page.found if isinstance(one, FoundPayment) and one.row.paid_at is not None]
+    return bool(times) and not any(since - NEAR <= time <= until + NEAR for time in times)
 
 
 def require_window(since: datetime, until: datetime) -> tuple[datetime, datetime]:

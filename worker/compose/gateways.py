@@ -65,6 +65,7 @@ def open_qpay(settings: QPaySettings, *, redis: RedisSettings, pool: postgres.Po
             password=settings.qpay_password,
             invoice_code=settings.qpay_invoice_code,
             allow_partial=settings.qpay_allow_partial,
+            list_offset=settings.qpay_list_zone,
         )
     except ValueError as error:
         raise SettingsError(f"QPAY_BASE_URL is wrong: {error}") from None

@@ -1,5 +1,6 @@
 """Discovery finds every payment of a window, in whatever zone QPay reads it, and asks for no more than it needs."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -127,6 +128,33 @@ def test_window_that_is_read_by_its_dates_alone_stays_wide(lister: Lister, gatew
     found(gateway)
 
     assert lister.spans[-1] == WIDE
+
+
+@pytest.mark.parametrize("clock", CLOCKS, ids=str)
+def test_clock_that_is_told_is_asked_by_at_once_also_where_rows_tell_no_time(
+    lister: Lister, open_gateway: OpenGateway, config: QPayConfig, clock: timedelta
+) -> None:
+    lister.clock = clock
+    lister.rows = [listed(1, payment_date=None)]  # listed at NOW
+    gateway = open_gateway(config=replace(config, list_offset=clock))
+
+    pages = list(gateway.discover(since=NOW - HOUR, until=NOW + HOUR))
+
+    assert [(page.exact, len(page.found)) for page in pages] == [(True, 1)]
+    assert lister.spans == [2 * HOUR + timedelta(seconds=1)]
+
+
+@pytest.mark.parametrize("clock", CLOCKS, ids=str)
+@pytest.mark.parametrize("told", [UTC_CLOCK, ULAANBAATAR], ids=str)
+def test_clock_that_is_told_wrongly_is_not_believed_where_payments_belie_it(
+    lister: Lister, open_gateway: OpenGateway, config: QPayConfig, clock: timedelta, told: timedelta
+) -> None:
+    lister.clock = clock
+    lister.rows = [*every_minute(48 * 60, until=NOW + 24 * HOUR)]
+    gateway = open_gateway(config=replace(config, list_offset=told))
+
+    assert len(found(gateway)) == 60
+    assert lister.spans[-1] == (NARROW if clock == told else WIDE)
 
 
 def test_unchanged_window_costs_one_call_however_many_pages_it_has(lister: Lister, gateway: QPayGateway) -> None:
