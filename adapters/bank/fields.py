@@ -16,7 +16,7 @@ from domain.statement import Direction, StatementLine, account_of
 ULAANBAATAR = ZoneInfo("Asia/Ulaanbaatar")
 
 TEXT_MAX_CHARS = 1_000
-"""Of a longer description the rest is only in the raw line."""
+"""Of a longer field the rest is not kept."""
 
 _DAY = re.compile(r"(\d{4})([-/.]?)(\d{2})\2(\d{2})(?:[T ]+(\d{1,2}:\d{2}.*))?", re.ASCII)
 _CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2})(?:\.\d{1,9})?)?\s*(Z|[+-]\d{2}:?\d{2})?", re.ASCII)
@@ -152,6 +152,8 @@ def make_line(
     told = given.account or account
     if told is None:
         raise ValueError("the account is not told")
+    if account is not None and _account_or_none(account) not in {None, account_of(told)}:
+        raise ValueError(f"the line is of the account {account[:40]}, not of {told}")
     if signed == 0:
         raise ValueError("the amount is 0")
     return StatementLine(

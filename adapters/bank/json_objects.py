@@ -1,6 +1,7 @@
 """The objects of a JSON file's list of lines, one at a time: memory does not grow with the file."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -8,10 +9,27 @@ from typing import Any, BinaryIO
 
 import ijson
 
+from adapters.bank.fields import TEXT_MAX_CHARS
 from domain.statement import StatementFileError
 
 LISTS = frozenset({"transactions", "statements", "ntry", "entries", "data", "result", "records"})
 """Names under which banks put their lines; a list that is the whole file needs none."""
+
+PARTS_MAX = 100
+"""Of more fields, or parts of a field, the rest is not kept with a line."""
+
+DEPTH_MAX = 32
+"""Lists within lists: a parser that names where it is needs memory by the square of how deep they are."""
+
+_CHUNK_BYTES = 2**20
+
+_STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|(")[^"\\]*(?:\\.[^"\\]*)*\\?\Z', re.DOTALL)
+"""Whole strings, and one that goes on in the next chunk: of that the quote is left."""
+
+_ALL_BUT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
+"""What JSON can say and no database keep: the zero, and halves of pairs."""
 
 _HEADER_EVENTS_MAX = 10_000
 """A list of lines begins near the top."""
@@ -29,9 +47,10 @@ def read_header(path: Path) -> Header:
     """Find the list of lines.
 
     Raises:
-        StatementFileError: it is no JSON, or has no such list near the top.
+        StatementFileError: it is no JSON, has no such list near the top, or has lists within lists without end.
 
     """
+    _require_shallow(path)
     values: dict[str, str] = {}
     with _opened(path) as file, _told():
         for count, (prefix, event, value) in enumerate(ijson.parse(file)):
@@ -62,15 +81,44 @@ def _plain(found: dict[str, Any]) -> dict[str, Any]:
     return {name: value[0] if isinstance(value, list) and len(value) == 1 else value for name, value in found.items()}
 
 
-def jsonable(value: object) -> object:
-    """Return a value that JSON can hold exactly: a number with a fraction as text."""
-    if isinstance(value, Decimal):
-        return str(value)
-    if isinstance(value, dict):
-        return {str(name): jsonable(part) for name, part in value.items()}
-    if isinstance(value, list):
-        return [jsonable(part) for part in value]
-    return value
+def raw_of(row: Mapping[str, Any]) -> dict[str, object]:
+    """Return an object as PostgreSQL keeps it: numbers exact, what is long cut, since a row may be anything."""
+    kept = _kept(dict(row))
+    return kept if isinstance(kept, dict) else {}
+
+
+def _kept(value: object) -> object:
+    match value:
+        case str():
+            return _NO_TEXT.sub("\ufffd", value[:TEXT_MAX_CHARS])
+        case Decimal():
+            return str(value)
+        case dict():
+            return {str(_kept(str(name))): _kept(part) for name, part in list(value.items())[:PARTS_MAX]}
+        case list():
+            return [_kept(part) for part in value[:PARTS_MAX]]
+        case _:
+            return value
+
+
+def _require_shallow(path: Path) -> None:
+    """Refuse a file that is made to fill memory: lists in lists in lists."""
+    depth, begins = 0, b""
+    with _opened(path) as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            text = begins + chunk
+            rest = _STRINGS.sub(rb"\1", text)
+            begins = b""
+            if rest.endswith(b'"'):
+                is_escaping = (len(text) - len(text.rstrip(b"\\"))) % 2 == 1
+                begins = b'"\\' if is_escaping else b'"'
+            brackets = rest.translate(None, _ALL_BUT_BRACKETS)
+            for _ in range(DEPTH_MAX):
+                brackets = brackets.replace(b"{}", b"").replace(b"[]", b"")
+            closed = brackets.count(b"}") + brackets.count(b"]")
+            depth = max(0, depth - closed) + len(brackets) - closed
+            if depth > DEPTH_MAX or b"{}" in brackets or b"[]" in brackets:
+                raise StatementFileError("the file has lists within lists, deeper than a statement can")
 
 
 def _opened(path: Path) -> BinaryIO:

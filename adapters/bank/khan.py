@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from adapters.bank.fields import Given, Moment, is_told, make_line, read_clock, read_moment, read_number, text_of
-from adapters.bank.json_objects import jsonable
+from adapters.bank.json_objects import raw_of
 from domain.statement import StatementLine
 
 _NO_CORRECTION = frozenset({"", "0", "FALSE", "N", "NO", "NONE"})
@@ -34,7 +34,7 @@ def read(row: Mapping[str, Any], *, number: int, given: Given) -> StatementLine:
         counterparty_name=text_of(row.get("relatedAccountName")),
         reference=text_of(row.get("record")),
         correction=text_of(row.get("correction")).upper() not in _NO_CORRECTION,
-        raw={str(name): jsonable(value) for name, value in row.items()},
+        raw=raw_of(row),
     )
 
 

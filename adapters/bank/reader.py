@@ -1,6 +1,7 @@
 """Opens a bank's statement, whichever bank and format, and yields its lines."""
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
@@ -57,10 +58,11 @@ class Statement:
             StatementFileError: the file is broken from here on, or has more lines than a statement can have.
 
         """
-        for count, line in enumerate(self._read()):
-            if count >= LINES_MAX:
-                raise StatementFileError(f"the file has more than {LINES_MAX:,} lines: split it by days")
-            yield line
+        with _readable(self.path):
+            for count, line in enumerate(self._read()):
+                if count >= LINES_MAX:
+                    raise StatementFileError(f"the file has more than {LINES_MAX:,} lines: split it by days")
+                yield line
 
 
 def open_statement(
@@ -73,18 +75,19 @@ def open_statement(
 ) -> Statement:
     """Open a file as a bank's statement; by its suffix where no format is said.
 
-    `account` is the merchant's own, for formats that do not tell it, and goes before what a file tells.
+    `account` is the merchant's own, for formats that do not tell it. A file, or a line, that tells another one is not
+    read: lines are known by their account, so under another one they would count once more.
 
     Raises:
         StatementFileError: it cannot be read so; the message says what to say.
 
     """
-    try:
+    with _readable(path):
         size = path.stat().st_size
-    except OSError as error:
-        raise StatementFileError(f"{path.name} cannot be read: {error.strerror}") from None
-    if not path.is_file() or size > FILE_MAX_BYTES:
-        raise StatementFileError(f"{path.name} is no file of at most {FILE_MAX_BYTES // 2**20} MiB")
+        if not path.is_file() or size > FILE_MAX_BYTES:
+            raise StatementFileError(f"{path.name} is no file of at most {FILE_MAX_BYTES // 2**20} MiB")
+        with path.open("rb") as file:
+            digest = _digest_of(file)
     try:
         own_account = None if account is None else account_of(account)
     except ValueError:
@@ -94,9 +97,15 @@ def open_statement(
     read = (
         _json_of(path, given) if known is FileFormat.JSON else _table_of(path, given, known, mapping_path=mapping_path)
     )
-    with path.open("rb") as file:
-        digest = _digest_of(file)
     return Statement(path=path, bank=read.given.bank, format=read.given.format, digest=digest, _read=read)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StatementFileError(f"{path.name} cannot be read: {error.strerror}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +131,12 @@ def _json_of(path: Path, given: Given) -> _Reading:
         raise StatementFileError(f"of JSON only the answers of {', '.join(BANKS)} are known: take the CSV export")
     header = read_header(path)
     told = next((header.values[name] for name in _ACCOUNT_NAMES if name in header.values), None)
-    account = given.account or (None if told is None else _account_told(told))
+    in_file = None if told is None else _account_told(told)
+    account = given.account or in_file
     if account is None:
         raise StatementFileError("the file does not tell whose account it is: say --account")
+    if in_file not in {None, account}:
+        raise StatementFileError(f"the file is of the account {in_file}, and --account says {account}")
     known = Given(
         bank=given.bank,
         format=given.format,

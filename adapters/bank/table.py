@@ -56,7 +56,7 @@ def lines_of(rows: Iterable[Row], *, mapping: Mapping, given: Given) -> Iterator
 
 def _find_headings(rows: Iterator[Row], columns: Columns) -> dict[str, int]:
     wanted: dict[str, tuple[str, ...]] = {name: names for name, names in columns if names}
-    missing = list(wanted)
+    missing = [name for name in wanted if name in _needed(columns)]
     for _, row in zip(range(HEADING_WITHIN_ROWS), rows, strict=False):
         places = {_folded(cell): place for place, cell in reversed(list(enumerate(row.cells))) if text_of(cell)}
         found = {

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from adapters.bank.fields import Given, Moment, is_told, make_line, read_clock, read_moment, read_number, text_of
-from adapters.bank.json_objects import jsonable
+from adapters.bank.json_objects import raw_of
 from domain.statement import StatementLine
 
 _SIDES = {"CRDT": 1, "C": 1, "CR": 1, "DBIT": -1, "D": -1, "DR": -1}
@@ -37,5 +37,5 @@ def read(row: Mapping[str, Any], *, number: int, given: Given) -> StatementLine:
         counterparty_name=text_of(row.get("CtActnName")),
         reference=text_of(row.get("NtryRef")),
         correction=bool(side) and amount < 0,
-        raw={str(name): jsonable(value) for name, value in row.items()},
+        raw=raw_of(row),
     )

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adapters.bank import golomt, khan, tdb
+from adapters.bank import golomt, json_objects, khan, tdb
 from adapters.bank.fields import Given, read_clock, read_moment, read_number
 from adapters.bank.reader import open_statement
 from domain.money import money
@@ -156,6 +156,10 @@ def test_more_than_mongo_is_refused_and_never_rounded(tmp_path: Path) -> None:
         ("a.json", b'{"transactions":[NaN]}', "no whole JSON"),
         ("a.json", b"{}", "no list of lines"),
         ("a.json", b"\xff\xfe\x00", "JSON"),
+        ("a.json", b"[" * 5_000, "deeper"),
+        ("a.json", b'{"transactions":[{"a":' + b'{"a":' * 40 + b"1" + b"}" * 40 + b"}]}", "deeper"),
+        ("a.csv", b"", r"missing date [^;]*; credit [^;]*; debit [^;]*; description [^;]*$"),
+        ("a.csv", b"x" * (2**20 + 1), "a line of more than"),
         ("a.csv", b"a,b\n1,2\n", "missing"),
         ("a.csv", "Огноо,Орлого".encode("cp1251"), "cp1251"),
         ("a.xlsx", b"PK\x03\x04 no zip", "no XLSX"),
@@ -168,6 +172,75 @@ def test_a_file_that_is_no_statement_is_one_line(tmp_path: Path, name: str, cont
 
     with pytest.raises(StatementFileError, match=says):
         read(path)
+
+
+def test_what_cannot_be_opened_is_one_line(tmp_path: Path) -> None:
+    path = written.export_csv(tmp_path / "a.csv", LINES)
+    statement = open_statement(path, bank="khan", account=ACCOUNT)
+    path.unlink()
+
+    with pytest.raises(StatementFileError, match="cannot be read: No such file"):
+        read(path)
+    with pytest.raises(StatementFileError, match="cannot be read: No such file"):
+        list(statement.lines())
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 2, 3, 7, 64])
+def test_brackets_in_texts_are_not_lists_wherever_the_file_is_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk_bytes: int
+) -> None:
+    monkeypatch.setattr(json_objects, "_CHUNK_BYTES", chunk_bytes)
+    said = "[" * 40 + r" \" \\" + "{" * 40 + "\\"
+
+    (line,) = read(written.khan_json(tmp_path / "a.json", running((1, said))))
+
+    assert isinstance(line, StatementLine)
+    assert line.description == said
+
+
+def test_what_no_database_holds_is_replaced_and_what_is_long_is_cut(tmp_path: Path) -> None:
+    said = running((1, "a\0b"), (2, "c" * 200_000), (3, "d"))
+    path = written.khan_json(tmp_path / "a.json", said)
+    path.write_text(path.read_text(encoding="utf-8").replace('"d"', r'"\ud800"'), encoding="utf-8")
+
+    lines = [line for line in read(path) if isinstance(line, StatementLine)]
+
+    assert [line.description[:3] for line in lines] == ["a b", "ccc", "?"]
+    assert [line.raw["description"] for line in lines] == ["a\ufffdb", "c" * 1_000, "?"]
+
+
+def test_a_quote_that_nobody_closed_is_told_and_hides_no_row(tmp_path: Path) -> None:
+    path = written.generic_csv(tmp_path / "a.csv", running((1, "a"), (2, "b"), (3, "c")))
+    path.write_text(path.read_text(encoding="utf-8").replace(",b,", ',"b,'), encoding="utf-8")
+
+    line, other = read(path, "generic")
+
+    assert isinstance(line, StatementLine)
+    assert isinstance(other, UnreadableLine)
+    assert (other.number, "a quote is opened and not closed" in other.reason) == (3, True)
+
+
+def test_a_description_of_several_lines_is_one_description(tmp_path: Path) -> None:
+    lines = read(written.generic_csv(tmp_path / "a.csv", running((1, "a\nb, c"), (2, "d"))), "generic")
+
+    assert [getattr(line, "description", None) for line in lines] == ["a b, c", "d"]
+
+
+@pytest.mark.parametrize(("write", "name", "bank"), [FORMATS[0], FORMATS[5]])
+def test_a_file_of_one_account_is_not_read_as_anothers(
+    tmp_path: Path, write: Callable[..., Path], name: str, bank: str
+) -> None:
+    path = write(tmp_path / name, LINES)
+
+    assert len(read(path, bank, account="MN00 0005 00" + ACCOUNT)) == len(LINES), "written otherwise"
+    try:
+        found = read(path, bank, account="9999999999")
+    except StatementFileError as error:
+        assert "is of the account 5012345678" in str(error)  # noqa: PT017 - JSON tells it once, a table in each line
+    else:
+        assert [getattr(line, "reason", "") for line in found] == [
+            "the line is of the account 5012345678, not of 9999999999"
+        ] * len(LINES)
 
 
 def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
@@ -271,7 +344,7 @@ json_values = st.recursive(
     | st.booleans()
     | st.integers()
     | st.decimals()
-    | st.text(max_size=40)
+    | st.text(max_size=40, alphabet=st.characters() | st.sampled_from(["\0", "\ud800"]))
     | st.sampled_from(["2026-11-22", "143000", "Credit", "100.00", "-5", "MNT", "USD", "XXX"]),
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
     max_leaves=3,
@@ -294,7 +367,7 @@ def test_no_row_of_json_does_more_than_be_refused(reader: Any, data: st.DataObje
 
     assert line.amount.amount > 0
     assert line.description.isprintable()
-    json.dumps(line.raw)
+    assert b"\\u0000" not in json.dumps(line.raw, ensure_ascii=False).encode(), "PostgreSQL takes it"
     key_of(line, occurrence=1)
 
 
