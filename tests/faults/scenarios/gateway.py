@@ -26,7 +26,7 @@ IN_FLIGHT = 16
 """Two workers with eight threads each: whoever asked before it was known that nobody answers."""
 
 CREATE, CANCEL = "POST /v2/invoice", "DELETE /v2/invoice/{invoice_id}"
-CHECK = "POST /v2/payment/check"
+CHECK, LIST = "POST /v2/payment/check", "POST /v2/payment/list"
 ASK_AGAIN = {httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.GATEWAY_TIMEOUT}
 
 AT_ONCE = 16
@@ -36,6 +36,8 @@ eight times 50 MB, as often."""
 
 ROWS = 230
 COME_MEANWHILE = 3
+LISTED = 130
+"""More than a page of the list, each on a QR of its own: only the list can tell of any of them."""
 
 
 def down_for_ten_minutes(stage: Stage) -> None:
@@ -181,12 +183,42 @@ def _say_nonsense(stage: Stage, kind: str) -> None:
 
 
 def rows_move(stage: Stage) -> None:
-    """More payments than two pages hold, the newest first; more come after the first page was read."""
+    """More payments than a page holds, in the list and in a check, the newest first; more come while pages are read."""
     stage.start_workers(1)
-    stage.shop.gateway.patch("/simulator/switches", json={"checkNewestFirst": True}).raise_for_status()
+    ways = {"checkNewestFirst": True, "listNewestFirst": True}
+    stage.shop.gateway.patch("/simulator/switches", json=ways).raise_for_status()
+    _list_while_it_grows(stage)
     for number in range(3):
         _read_while_it_grows(stage, f"grows-{number}")
     stage.healed()
+
+
+def _list_while_it_grows(stage: Stage) -> None:
+    """Whenever a page of the list has been asked for somebody pays, so that the rows move onto pages not yet read."""
+    sales = stage.shop.open_many(LISTED + COME_MEANWHILE, stage.rng, prefix="listed", patience_s=60)
+    early, late = sales[:LISTED], sales[LISTED:]
+    stage.shop.pay(early[0], callback="drop")
+    if stage.fleet.run("discover").returncode:  # by this one it is found out by which clock the list is read
+        raise FaultError("tootsoo discover did not end well with a single payment in the list")
+    for sale in early[1:]:
+        stage.shop.pay(sale, callback="drop")
+    stage.shop.break_gateway({"endpoint": LIST, "kind": "latency", "probability": 1, "seconds": 0.7})
+    before = _lists(stage)
+    sweep = stage.fleet.start("discover")
+    for number, sale in enumerate(late, 1):
+        wait_for("a page is asked for", lambda n=number: _lists(stage) >= before + n, within_s=30)  # type: ignore[misc]
+        stage.shop.pay(sale, callback="drop")
+    wait_for("the list was read", sweep.has_ended, within_s=60)
+    stage.shop.mend_gateway()
+    again = stage.fleet.run("discover")
+    if sweep.child.returncode or again.returncode:
+        raise FaultError(f"tootsoo discover ended with {sweep.child.returncode}, then {again.returncode}: {sweep.log}")
+    stage.await_recorded(*(payment for sale in sales for payment in sale.payments), within_s=60)
+    stage.notes.append(f"{len(sales)} payments listed in {_lists(stage) - before} pages")
+
+
+def _lists(stage: Stage) -> int:
+    return int(stage.shop.calls()["endpoints"].get(LIST, 0))
 
 
 def _read_while_it_grows(stage: Stage, invoice: str) -> None:
