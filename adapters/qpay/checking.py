@@ -13,8 +13,8 @@ ROUNDS_MAX = 3
 log = structlog.get_logger()
 
 
-async def read_rows(calls: Calls, external_id: str, *, pages_max: int) -> list[object]:
-    """Return all rows, in QPay's order and as often as QPay gives them.
+async def read_rows(calls: Calls, external_id: str, *, pages_max: int) -> tuple[list[object], bool]:
+    """Return all rows, in QPay's order and as often as QPay gives them, and whether it has told of all it counts.
 
     A row that comes or goes while pages are read moves the others: the new one, or one that moved, is on a page that
     was read before. A count that changes on the way, or more than there are payments, is the sign of it; then pages
@@ -36,7 +36,7 @@ async def read_rows(calls: Calls, external_id: str, *, pages_max: int) -> list[o
             break
     if (missing := (paging.count or 0) - len(distinct(rows))) > 0:
         log.warning("qpay.rows_missing", external_id=external_id, count=paging.count, missing=missing, rounds=rounds)
-    return rows
+    return rows, not paging.missing  # a row that comes twice is counted twice, and hides none
 
 
 async def _read_round(calls: Calls, external_id: str, *, pages_max: int) -> tuple[list[object], Paging]:

@@ -29,6 +29,9 @@ from domain.gateway import (
     UnreadableRow,
 )
 
+NOT_TOLD = UnreadableRow(reason="QPay counts more payments than it tells of", raw=None)
+"""Stands for payments that are counted and never shown: not to be taken for an answer with all rows."""
+
 CALLBACK_PARAMETER = "qpay_payment_id"
 
 
@@ -120,14 +123,15 @@ class QPayGateway:
     def check(self, invoice: GatewayInvoiceRef, /) -> CheckAnswer:
         """Ask for every payment on one invoice, over all pages; at most `check_timeout_s` in all.
 
-        Rows come in QPay's order and as often as QPay gives them. Errors as in the port.
+        Rows come in QPay's order and as often as QPay gives them. Where it counts more of them than it tells of, one
+        that cannot be read stands for those. Errors as in the port.
         """
 
-        async def work(calls: Calls) -> list[object]:
+        async def work(calls: Calls) -> tuple[list[object], bool]:
             return await read_rows(calls, invoice.external_id, pages_max=self._limits.pages_max)
 
-        rows = self._session.run(work, timeout_s=self._limits.check_timeout_s)
-        return CheckAnswer(rows=tuple(map(read_row, rows)))
+        rows, are_all = self._session.run(work, timeout_s=self._limits.check_timeout_s)
+        return CheckAnswer(rows=(*map(read_row, rows), *(() if are_all else (NOT_TOLD,))))
 
     def discover(self, *, since: datetime, until: datetime) -> Iterator[FoundPage]:
         """Tell which payments are listed in [`since`, `until`), at most `look_timeout_s` a page. See the port."""

@@ -7,7 +7,7 @@ import pytest
 from moneyed import Money
 
 from adapters.qpay.config import Limits
-from adapters.qpay.gateway import QPayGateway
+from adapters.qpay.gateway import NOT_TOLD, QPayGateway
 from domain.gateway import CheckAnswer, GatewayUnreadableError, PaymentRow, RowStatus, UnreadableRow
 from tests.adapters.qpay.conftest import OpenGateway
 from tests.adapters.qpay.scripted import ScriptedQPay, answer, fixture, rows
@@ -105,7 +105,23 @@ def test_pages_are_asked_for_until_the_count_is_had(qpay: ScriptedQPay, gateway:
 def test_count_that_is_never_reached_ends_at_an_empty_page(qpay: ScriptedQPay, gateway: QPayGateway) -> None:
     qpay.will(CHECK, rows(payment(1), count=9), rows(count=9))
 
-    assert ids(gateway.check(ref("i-1"))) == ["1"]
+    found = gateway.check(ref("i-1"))
+
+    assert ids(found) == ["1"]
+    assert found.rows[1:] == (NOT_TOLD,)
+
+
+@pytest.mark.parametrize("told", [0, 1, 100])
+def test_payments_that_are_counted_and_not_told_are_no_silence(
+    qpay: ScriptedQPay, gateway: QPayGateway, told: int
+) -> None:
+    pages = (rows(*payments(1, told), count=told + 1), rows(count=told + 1))
+    qpay.will(CHECK, *pages, *pages)
+
+    found = gateway.check(ref("i-1"))
+
+    assert len(ids(found)) == told
+    assert [row for row in found.rows if isinstance(row, UnreadableRow)] == [NOT_TOLD]
 
 
 @pytest.mark.parametrize("count", [None, "many", -1, True, 0, 1])

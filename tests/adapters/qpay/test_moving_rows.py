@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.qpay.config import PAGE_ROWS
-from adapters.qpay.gateway import QPayGateway
+from adapters.qpay.gateway import NOT_TOLD, QPayGateway
 from adapters.qpay.paging import Paging, name_of
 from adapters.qpay.wire import PageBody
 from domain.gateway import GatewayUnreadableError, PaymentRow
@@ -114,7 +114,9 @@ def test_count_that_was_wrong_costs_one_round_more(qpay: ScriptedQPay, gateway: 
         rows(count=110),
     )
 
-    assert len(gateway.check(ref("i-1")).rows) == 101
+    found = gateway.check(ref("i-1")).rows
+
+    assert (len(found), found[-1]) == (102, NOT_TOLD)
     assert len(qpay.checks) == 6
 
 
