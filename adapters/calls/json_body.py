@@ -18,7 +18,8 @@ _NOT_STORABLE = re.compile("[\x00\ud800-\udfff]")
 def read_json(body: bytes) -> object:
     """Read one JSON text in UTF-8. Fractions and long integers become Decimal; NaN and Infinity are no JSON.
 
-    A number beyond what a Decimal can hold stays the text that it was, for whoever wants it as money to refuse.
+    A number beyond what a Decimal can hold stays the text that it was, for whoever wants it as money to refuse. A name
+    that comes twice in one object with different values has the list of them: which one is meant nobody knows.
 
     Raises:
         ValueError: not JSON, not UTF-8, or nested too deep to be read.
@@ -26,7 +27,11 @@ def read_json(body: bytes) -> object:
     """
     try:
         return json.loads(
-            body.decode("utf-8-sig"), parse_float=_read_number, parse_int=_read_integer, parse_constant=_refuse
+            body.decode("utf-8-sig"),
+            parse_float=_read_number,
+            parse_int=_read_integer,
+            parse_constant=_refuse,
+            object_pairs_hook=_read_object,
         )
     except RecursionError:
         raise ValueError("nested too deep") from None
@@ -61,6 +66,16 @@ def as_storable(value: object, *, nesting_left: int = NESTING_MAX) -> object:
 def storable_text(text: str) -> str:
     """Replace what neither jsonb nor UTF-8 can hold by U+FFFD."""
     return _NOT_STORABLE.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def _read_object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    read = dict(pairs)
+    if len(read) == len(pairs):
+        return read
+    told: dict[str, list[object]] = {}
+    for name, value in pairs:
+        told.setdefault(name, []).append(value)
+    return {name: values[0] if all(each == values[0] for each in values) else values for name, values in told.items()}
 
 
 def _read_number(text: str) -> Decimal | str:

@@ -207,3 +207,21 @@ def test_row_nested_without_reason_is_unreadable_and_not_kept() -> None:
     read = read_row(read_json(b'{"a":' * 200 + b"1" + b"}" * 200))
 
     assert read == UnreadableRow(reason="nested deeper than 50", raw=None)
+
+
+@pytest.mark.parametrize(
+    "twice",
+    ['"payment_amount":"1","payment_amount":"100.00"', '"payment_status":"NEW","payment_status":"PAID"'],
+)
+def test_field_that_comes_twice_with_two_values_is_unreadable(twice: str) -> None:
+    recorded = '{"payment_id":"7","payment_status":"PAID","payment_amount":"100.00","payment_currency":"MNT"}'
+    row = recorded.replace("}", f",{twice}}}")
+
+    assert read_row(read_json(recorded.replace("}", ',"payment_id":"7"}').encode())) == read_row(json.loads(recorded))
+    assert isinstance(read_row(read_json(row.encode())), UnreadableRow)
+
+
+def test_an_object_with_many_names_twice_is_read_in_time_that_grows_with_its_size() -> None:
+    body = "{" + ",".join(f'"n{number % 50_000}":{number}' for number in range(100_000)) + "}"
+
+    assert read_json(body.encode()) == {f"n{number}": [number, number + 50_000] for number in range(50_000)}
