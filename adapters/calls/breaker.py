@@ -26,11 +26,17 @@ _TRIPPED_KEPT = 10
 """How many of the longest pauses a trip is remembered without anybody calling; then it is forgotten."""
 
 # "open" exists during a pause; "tripped" holds how many probes have failed and outlives it; "probe" holds who probes.
+# Redis counts what is left of a key by the clock on its wall: where that was put back, a pause would be as much longer.
 _ADMIT = """
-local left = redis.call('pttl', KEYS[1])
+local left, longest = redis.call('pttl', KEYS[1]), tonumber(ARGV[4])
+if left > longest then
+  redis.call('pexpire', KEYS[1], longest)
+  left = longest
+end
 if left > 0 then return {'held', left} end
 if redis.call('exists', KEYS[2]) == 1 then
   if redis.call('set', KEYS[3], ARGV[1], 'nx', 'px', ARGV[2]) then return {'probe', 0} end
+  if redis.call('pttl', KEYS[3]) > tonumber(ARGV[2]) then redis.call('pexpire', KEYS[3], ARGV[2]) end
   return {'held', tonumber(ARGV[3])}
 end
 return {'go', tonumber(redis.call('get', KEYS[4]) or '0')}
@@ -108,7 +114,9 @@ class Breaker:
         """
         owner = uuid4().hex
         probe_ms = _ms(self._limits.longest_call_s + PROBE_MARGIN_S)
-        says, number = await self._shared.run(_ADMIT, keys=self._keys, args=[owner, probe_ms, _ms(PROBING_WAIT_S)])
+        longest_ms = _ms(max(self._limits.breaker_open_s, self._limits.breaker_open_max_s))
+        waits_ms = [probe_ms, _ms(PROBING_WAIT_S), longest_ms]
+        says, number = await self._shared.run(_ADMIT, keys=self._keys, args=[owner, *waits_ms])
         if says == "held":
             message = f"{self._gateway.title} does not answer, and is left alone for now"
             raise GatewayHeldBackError(message, retry_after_s=number / 1000)

@@ -9,12 +9,14 @@ from adapters.calls.shared import Shared
 from domain.gateway import GatewayHeldBackError
 
 # The generic cell rate algorithm, in microseconds of Redis's clock: the key holds when the next request is due if all
-# came evenly. Up to a second's worth may come at once. A turn that would be too far off is not taken.
+# came evenly. Up to a second's worth may come at once. A turn that would be too far off is not taken. So none is due
+# later than that, unless Redis's clock was put back meanwhile.
 _TURN = """
 local time = redis.call('time')
 local now = time[1] * 1000000 + time[2]
 local interval, early, wait_max = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local due = math.max(tonumber(redis.call('get', KEYS[1]) or '0'), now)
+if due > now + tonumber(ARGV[4]) + early + interval then due = now end
 local wait = math.max(0, due - now - early)
 if wait > wait_max then return {0, math.ceil(wait)} end
 redis.call('set', KEYS[1], string.format('%d', due + interval), 'px', math.ceil((due + interval - now) / 1000) + 1000)
@@ -42,7 +44,9 @@ class Pace:
         wait_max_us = round(min(PACE_WAIT_MAX_S, left_s / 2) * 1_000_000)
         interval_us = math.ceil(1_000_000 / self._calls_per_s)
         taken, wait_us = await self._shared.run(
-            _TURN, keys=[self._shared.key("pace")], args=[interval_us, max(0, 1_000_000 - interval_us), wait_max_us]
+            _TURN,
+            keys=[self._shared.key("pace")],
+            args=[interval_us, max(0, 1_000_000 - interval_us), wait_max_us, round(PACE_WAIT_MAX_S * 1_000_000)],
         )
         if not taken:
             message = f"{self._shared.counterpart.title} is asked {self._calls_per_s:g} times a second already"

@@ -34,7 +34,8 @@ _SUCCEEDED, _REFUSED, _FAILED = "succeeded", "was refused", "failed"
 # KEYS: token, login, refresh, fresh, refused. The login key is lock and spacing at once: who sets it may log in; it is
 # never deleted after a login, it expires. While the login runs it holds the owner's id, afterwards how the login ended.
 # The token is looked at in the same atomic step. "fresh" exists until the token should be renewed, "refused" from a
-# refusal of a token that should have lived until the next one is taken by QPay.
+# refusal of a token that should have lived until the next one is taken by QPay. Nobody waits for longer than a spacing,
+# even where Redis's clock was put back and keys live as much longer.
 _CURRENT_OR_TURN = """
 local token = redis.call('get', KEYS[1])
 if token then
@@ -47,7 +48,12 @@ if token then
   return {'token', token, '', refused}
 end
 if redis.call('set', KEYS[2], ARGV[1], 'nx', 'px', ARGV[2]) then return {'turn', '', '', 0} end
-return {'wait', redis.call('get', KEYS[2]), '', redis.call('pttl', KEYS[2])}
+local left, spacing = redis.call('pttl', KEYS[2]), tonumber(ARGV[2])
+if left > spacing then
+  redis.call('pexpire', KEYS[2], spacing)
+  left = spacing
+end
+return {'wait', redis.call('get', KEYS[2]), '', left}
 """
 _STORE = """
 if redis.call('get', KEYS[2]) == ARGV[1] then

@@ -392,3 +392,29 @@ def test_login_that_gets_no_answer_counts_as_a_failure(
 def test_wrong_use_is_no_call(tripped: QPayGateway, call: Callable[[QPayGateway], object]) -> None:
     with pytest.raises(ValueError, match="id"):
         call(tripped)
+
+
+def test_pause_is_no_longer_than_the_longest_though_the_clock_of_redis_was_put_back(
+    tripped: QPayGateway, shared: "redis.Redis"
+) -> None:
+    paused = key(shared, "open")
+    assert paused is not None
+    shared.expire(paused, 3_600)
+
+    with pytest.raises(GatewayHeldBackError) as held:
+        tripped.check(ref("i-1"))
+
+    assert held.value.retry_after_s is not None
+    assert 55 < held.value.retry_after_s <= 60
+    assert shared.ttl(paused) <= 60
+
+
+def test_probe_that_died_holds_nobody_for_longer_though_the_clock_of_redis_was_put_back(
+    tripped: QPayGateway, shared: "redis.Redis"
+) -> None:
+    pause_over(shared)
+    probing = str(key(shared, "tripped")).replace(":tripped:", ":probe:")
+    shared.set(probing, "who-died", ex=3_600)
+
+    assert outcome(tripped) is GatewayHeldBackError
+    assert shared.ttl(probing) <= SLOW.longest_call_s + 3

@@ -200,3 +200,19 @@ def test_login_of_a_process_that_died_is_taken_over(
 
     assert logged_in.check(ref("i-1")).rows == ()
     assert len(qpay.logins) == 2
+
+
+def test_spacing_is_no_longer_though_the_clock_of_redis_was_put_back(
+    qpay: ScriptedQPay, gateway: QPayGateway, shared: "redis.Redis"
+) -> None:
+    qpay.will(LOGIN, answer(401, fixture("auth_token_401")))
+    with pytest.raises(GatewayUnauthorisedError):
+        gateway.check(ref("i-1"))
+    shared.expire(login_key(shared), 3_600)
+
+    with pytest.raises(GatewayBusyError) as busy:
+        gateway.check(ref("i-1"))
+
+    assert busy.value.retry_after_s is not None
+    assert busy.value.retry_after_s <= 30
+    assert shared.ttl(login_key(shared)) <= 30

@@ -77,3 +77,15 @@ def test_turn_that_was_not_taken_is_left_to_others(qpay: ScriptedQPay, open_gate
 def test_limit_of_nothing_is_refused(calls_per_s: float) -> None:
     with pytest.raises(ValueError, match="calls_per_s"):
         Limits(calls_per_s=calls_per_s)
+
+
+def test_turn_that_is_impossibly_far_off_is_the_work_of_a_clock_that_was_put_back(
+    qpay: ScriptedQPay, open_gateway: OpenGateway, shared: "redis.Redis"
+) -> None:
+    qpay.will(CHECK, rows())
+    gateway = open_gateway(limits=Limits(calls_per_s=10))
+    gateway.check(ref("i-1"))
+    (pace,) = shared.keys("tootsoo:qpay:pace:*")
+    shared.set(pace, int((time.time() + 3_600) * 1_000_000), ex=3_600)
+
+    assert gateway.check(ref("i-1")).rows == ()
