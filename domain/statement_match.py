@@ -100,6 +100,8 @@ class KnownPayment:
     reference: str | None
     """A person's, for a payment by hand."""
     linked: bool
+    in_cash: bool = False
+    """It was put into a till: what comes to the account is most likely other money."""
 
     @property
     def arrives_as(self) -> frozenset[Money]:
@@ -185,7 +187,7 @@ class _Matcher:
             if len(invoices) == 1:
                 (invoice,) = invoices.values()
                 if invoice.outstanding != line.amount:
-                    named = [one for one in fits if invoice.id in one.invoice_ids]
+                    named = [one for one in fits if invoice.id in one.invoice_ids and not one.in_cash]
             elif not invoices:
                 named = [one for one in fits if GATEWAY_WORDS.get(one.key[0], frozenset()) & words]
         if not named:
@@ -198,15 +200,15 @@ class _Matcher:
         """A line that no payment explains."""
         named = self._named(line)
         telling = [one for one in named if is_telling(folded(one.id))]
-        if len(telling) == 1:
+        weak = [one for one in named if one not in telling and one.outstanding == line.amount and not one.voided]
+        if len(telling) == 1 and not weak:
             return self._of_invoice(line, telling[0])
         if telling:
-            candidates = _told(one.id for one in telling)
+            candidates = _told(one.id for one in [*telling, *weak])
             return Verdict(line=line, state=State.PROPOSED, why=Why.SEVERAL_REFERENCES, candidates=candidates)
         twins = self._twins(line)
         if twins:
             return _same_money(line, None, twins)
-        weak = [one for one in named if one.outstanding == line.amount and not one.voided]
         payers = self._facts.of_payers.get(line.id, ())
         why = Why.WEAK_REFERENCE if weak else Why.PAYER_AND_AMOUNT
         perhaps = [one.id for one in weak] if weak else list(payers)

@@ -25,6 +25,7 @@ _LOOK_ALIKES = str.maketrans("АВЕКМНОРСТУХІЅЈҮ", "ABEKMHOPCTYXIS
 _DASHES = "\u00ad\u2010\u2011\u2012\u2013\u2014\u2015\u2212\u2043\ufe58\ufe63\uff0d-"
 _APART = re.compile(rf"[\s{re.escape(_DASHES)}]+")
 _WORD = re.compile(r"[^\W_]+")
+_LAST_WORD = re.compile(r"[^\W_]+\Z")
 _PLAIN = re.compile(r"[A-Z0-9]+", re.ASCII)
 
 _UNDOING = re.compile(
@@ -79,7 +80,10 @@ def says_it_undoes(text: str) -> bool:
 
 def _runs(text: str) -> Iterator[list[str]]:
     """Yield words that stand in a row; a word that no id can hold, and any other sign, ends a row."""
-    capitals = unicodedata.normalize("NFKC", text[:TEXT_MAX_CHARS]).upper().translate(_LOOK_ALIKES)
+    said = text[:TEXT_MAX_CHARS].replace("№", " ")  # NFKC makes letters of it
+    if len(text) > TEXT_MAX_CHARS:
+        said = _LAST_WORD.sub("", said)  # its end may be cut off: another invoice's id
+    capitals = unicodedata.normalize("NFKC", said).upper().translate(_LOOK_ALIKES)
     run: list[str] = []
     end = 0
     for word in _WORD.finditer(capitals):

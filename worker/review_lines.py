@@ -14,7 +14,7 @@ from adapters.postgres.recorded import About
 from adapters.postgres.statement_lines import Decided, LinesBusyError, ShownLine, StatementLines
 from domain.recorded import PaymentKey
 from domain.statement import GATEWAY, Direction
-from domain.statement_match import OpenLine, State, Why
+from domain.statement_match import State, Why
 from domain.statement_record import LineToRecord, plan_accepted
 from worker.clock import Clock
 from worker.words import money_text
@@ -235,19 +235,11 @@ class ReviewLines:
 
     def _require_other_money(self, line: ShownLine, invoice_id: str) -> None:
         """Refuse to count money twice by mistake: a payment of that amount, not settled by another line, is there."""
-        asked = OpenLine(
-            id=line.id,
-            key=line.key,
-            amount=line.amount,
-            posted_at=line.posted_at,
-            timed=line.timed,
-            description=line.description,
-            counterparty_account=line.counterparty_account,
-            counterparty_name=line.counterparty_name,
-            reference=line.reference,
-        )
-        near = self._lines.facts([asked]).near.get(line.amount, ())
-        same = [":".join(one.key) for one in near if invoice_id in one.invoice_ids]
+        same = [
+            ":".join(one.key)
+            for one in self._lines.payments_on(invoice_id)
+            if line.amount in one.arrives_as and not one.linked
+        ]
         if same:
             raise NotDoneError(
                 "SAME_MONEY",

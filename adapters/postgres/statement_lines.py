@@ -187,6 +187,11 @@ class StatementLines:
         with self._pool.connection() as connection:
             return next((row["invoice_id"] for row in _queries.recorded_lines(connection, keys=[key])), None)
 
+    def payments_on(self, invoice_id: str) -> Sequence[KnownPayment]:
+        """Read the payments of gateways and people that an invoice has had something of."""
+        with self._pool.connection() as connection:
+            return _on_invoices(connection, {invoice_id}).get(invoice_id, ())
+
     def payment(self, payment: PaymentKey) -> KnownPayment | None:
         """Read the payment that a line may settle; None when none is recorded under that id."""
         gateway, payment_id = payment
@@ -266,6 +271,7 @@ def _payment(row: Row) -> KnownPayment:
         occurred_at=row["occurred_at"],
         reference=row["reference"],
         linked=row["linked"],
+        in_cash=row["in_cash"],
     )
 
 

@@ -68,6 +68,7 @@ def test_an_exact_reference_with_the_exact_outstanding_amount_is_recorded() -> N
         (known(replace(INVOICE, outstanding=money("100", currency="USD"))), Why.OTHER_CURRENCY),
         (known(replace(INVOICE, voided=True)), Why.INVOICE_VOID),
         (known(INVOICE, replace(INVOICE, id="order1001")), Why.SEVERAL_REFERENCES),
+        (known(INVOICE, replace(INVOICE, id="1001")), Why.SEVERAL_REFERENCES),
         (known(INVOICE, payments=(replace(QPAY, linked=True),)), Why.SAME_MONEY),
         (known(INVOICE, payments=(QPAY,)), Why.SAME_MONEY),
         (known(INVOICE, payments=(replace(QPAY, invoice_ids=frozenset({"order-9"})),)), Why.SAME_MONEY),
@@ -92,6 +93,24 @@ def test_a_weak_reference_is_never_enough(invoice_id: str) -> None:
         State.UNMATCHED,
         Why.NOTHING_KNOWN,
     )
+
+
+def test_digits_that_name_an_invoice_with_another_amount_raise_no_doubt() -> None:
+    other = replace(INVOICE, id="1001", outstanding=money("99", currency="MNT"))
+
+    assert outcome(known(INVOICE, other)) == (State.RECORDED, Why.REFERENCE_AND_AMOUNT)
+
+
+@pytest.mark.parametrize("left", ["0", "50"])
+def test_a_transfer_is_not_taken_for_cash_that_was_paid_before(left: str) -> None:
+    paid = replace(INVOICE, outstanding=money(left, currency="MNT"))
+    by_hand = replace(QPAY, key=("manual_bank", "till-1"), reference="slip 17")
+
+    assert outcome(known(paid, payments=(by_hand,))) == (State.LINKED, Why.SETTLEMENT)
+    cash = replace(by_hand, in_cash=True)
+    assert outcome(known(paid, payments=(cash,))) == (State.PROPOSED, Why.SAME_MONEY)
+    named = replace(LINE, reference="Slip 17")
+    assert outcome(known(paid, payments=(cash,)), named) == (State.LINKED, Why.SETTLEMENT), "a person called it so"
 
 
 def test_a_payment_longer_ago_than_three_days_is_another_payment() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from domain.statement_reference import folded, is_telling, references_in, says_it_undoes
+from domain.statement_reference import TEXT_MAX_CHARS, folded, is_telling, references_in, says_it_undoes
 
 LATIN, CYRILLIC = "ABEKMHOPCTYX", "АВЕКМНОРСТУХ"
 
@@ -49,6 +49,17 @@ def test_an_id_inside_a_longer_word_is_none(invoice_id: str, more: str) -> None:
 
     assert plain not in references_in(f"{plain}{more}")
     assert plain not in references_in(f"{more}{plain}")
+
+
+def test_a_number_sign_is_no_part_of_an_id() -> None:
+    assert "ORDER1001" in references_in("Төлбөр №order-1001")
+
+
+def test_an_id_that_is_cut_off_is_no_other_invoices() -> None:
+    text = "order-1001".rjust(TEXT_MAX_CHARS + 1, ".")
+
+    assert references_in(text[1:]) >= {"ORDER1001"}
+    assert references_in(text) == {"ORDER"}
 
 
 @given(st.text(max_size=600))

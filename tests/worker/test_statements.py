@@ -306,6 +306,26 @@ def test_a_line_with_the_reference_of_a_payment_by_hand_is_linked_with_it(tmp_pa
 
 
 @pytest.mark.usefixtures("orders")
+def test_a_transfer_after_cash_over_the_same_amount_waits_for_a_person(tmp_path: Path, pool: Pool) -> None:
+    record_on(pool)(
+        ManualPayment(
+            key="till-1",
+            who="Bat",
+            invoice_id="order-1001",
+            amount=money("50000", currency="MNT"),
+            method=Method.CASH,
+            paid_at=AT_NOON,
+            reference=None,
+            note=None,
+        )
+    )
+
+    read_in(pool, written.khan_json(tmp_path / "a.json", running((50_000, "Бат order-1001"))))
+
+    assert states(pool) == {"Бат order-1001": ("proposed", "same_money_by_two_routes")}
+
+
+@pytest.mark.usefixtures("orders")
 def test_a_dry_run_says_what_would_come_and_writes_nothing(tmp_path: Path, pool: Pool) -> None:
     path = written.khan_json(tmp_path / "a.json", MIXED)
 
@@ -348,8 +368,9 @@ def test_a_person_accepts_assigns_links_and_ignores(tmp_path: Path, pool: Pool) 
 
 
 @pytest.mark.usefixtures("orders")
-def test_money_that_is_on_the_invoice_already_takes_a_second_word(tmp_path: Path, pool: Pool) -> None:
-    paid_by_qpay(pool, "order-1001", "20000")
+@pytest.mark.parametrize("days_ago", [0, 10])
+def test_money_that_is_on_the_invoice_already_takes_a_second_word(tmp_path: Path, pool: Pool, days_ago: int) -> None:
+    paid_by_qpay(pool, "order-1001", "20000", at=AT_NOON - timedelta(days=days_ago))
     read_in(pool, written.khan_json(tmp_path / "a.json", running((20_000, "Аав"))))
     review = review_on(pool)
 

@@ -54,6 +54,7 @@ WHERE upper(replace(i.id, '-', '')) = ANY (:references_::text[]);
 -- Read the payments of gateways and people that invoices have had something of.
 SELECT DISTINCT here.invoice_id, r.gateway, r.payment_id, r.amount_minor, r.currency, r.fee_minor, r.occurred_at,
     CASE WHEN r.source = 'manual' THEN r.raw ->> 'reference' END AS reference,
+    r.source = 'manual' AND r.raw ->> 'method' = 'cash' AS in_cash,
     EXISTS (
         SELECT FROM statement_outcome AS o
         WHERE o.gateway = r.gateway AND o.payment_id = r.payment_id AND o.state = 'linked'
@@ -66,6 +67,7 @@ WHERE here.invoice_id = ANY (:invoice_ids::text[]) AND here.kind IN ('received',
 -- Read the payments of gateways and people in a time that may have come to the account as one of some amounts.
 SELECT r.gateway, r.payment_id, r.amount_minor, r.currency, r.fee_minor, r.occurred_at,
     CASE WHEN r.source = 'manual' THEN r.raw ->> 'reference' END AS reference,
+    r.source = 'manual' AND r.raw ->> 'method' = 'cash' AS in_cash,
     ARRAY(
         SELECT DISTINCT e.invoice_id
         FROM payment_event AS e
@@ -176,7 +178,7 @@ WHERE gateway = :gateway AND payment_id = :payment_id AND state = 'linked';
 
 -- name: payment_received(gateway, payment_id)^
 -- Read the payment of a gateway or a person that a line may be the settlement of.
-SELECT r.gateway, r.payment_id, r.amount_minor, r.currency, r.fee_minor, r.occurred_at, NULL AS reference,
+SELECT r.gateway, r.payment_id, r.amount_minor, r.currency, r.fee_minor, r.occurred_at, NULL AS reference, false AS in_cash,
     ARRAY[r.invoice_id] AS invoice_ids, false AS linked
 FROM payment_event AS r
 WHERE r.gateway = :gateway AND r.payment_id = :payment_id AND r.kind = 'received';
