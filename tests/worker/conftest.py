@@ -42,6 +42,7 @@ from worker.settings import (
 )
 from worker.web.app import create_app
 from worker.web.parts import WebParts
+from worker.web.server import config_of
 
 MERCHANT = Merchant(username="TEST_MERCHANT", password="simulator-password", invoice_code="TEST_INVOICE")
 WEBHOOK_SECRET = "a webhook secret that only tests know"
@@ -233,7 +234,7 @@ def working(stack: Stack) -> Iterator[Callable[[], int]]:
 
 @contextmanager
 def _served(parts: WebParts, listener: socket.socket) -> Iterator[None]:
-    server = uvicorn.Server(uvicorn.Config(create_app(parts), log_config=None, access_log=False))
+    server = uvicorn.Server(config_of(create_app(parts), trusted_proxies=["127.0.0.1"]))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     wait_until(lambda: server.started or not thread.is_alive())

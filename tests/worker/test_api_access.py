@@ -1,5 +1,6 @@
 """Who may call the API, and what every answer carries."""
 
+import contextlib
 import socket
 from collections.abc import Callable
 from urllib.parse import urlsplit
@@ -12,7 +13,7 @@ from tests.waiting import wait_until
 from tests.worker.conftest import Stack
 from worker.clock import utc_now
 from worker.compose.database import open_keys
-from worker.web import limits
+from worker.web import heads, limits
 
 BODY = {"amount": {"amount": 100, "currency": "MNT"}, "description": "An order"}
 
@@ -85,6 +86,60 @@ def test_a_body_that_drips_is_given_up(stack: Stack, monkeypatch: pytest.MonkeyP
 
     assert answer.startswith(b"HTTP/1.1 408")
     assert b"BODY_TOO_SLOW" in answer
+
+
+def _until_closed(stack: Stack, *pieces: bytes) -> bytes:
+    """Send these, and return all that comes before the other side closes."""
+    address = urlsplit(str(stack.api.base_url))
+    received = b""
+    with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
+        with contextlib.suppress(ConnectionError):
+            for piece in pieces:
+                connection.sendall(piece)
+        with contextlib.suppress(ConnectionError):
+            while piece := connection.recv(65_536):
+                received += piece
+    return received
+
+
+ASKED = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        (ASKED, b"X: ", *[b"a" * 100_000] * 100),
+        (ASKED, *[b"X: a\r\n" * 10_000] * 100),
+        (b"GET /", *[b"a" * 100_000] * 100),
+        (ASKED, b"Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n", *[b"X: a\r\n" * 10_000] * 100),
+    ],
+    ids=["one long header", "many headers", "a long path", "trailers"],
+)
+def test_a_head_without_an_end_is_not_read_to_it(stack: Stack, pieces: tuple[bytes, ...]) -> None:
+    answer = _until_closed(stack, *pieces)
+
+    assert b"HTTP/1.1 431" in answer or answer == b""  # lost where we were still writing
+    assert stack.api.get("/healthz").status_code == 200
+
+
+@pytest.mark.parametrize("sent", [b"", ASKED, b"\r\n"], ids=["nothing", "half", "blank"])
+def test_a_head_that_does_not_come_is_given_up(stack: Stack, monkeypatch: pytest.MonkeyPatch, sent: bytes) -> None:
+    monkeypatch.setattr(heads, "HEAD_WITHIN_S", 0.2)
+
+    assert _until_closed(stack, sent) == b""
+
+
+def test_a_second_head_that_does_not_come_is_given_up_too(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heads, "HEAD_WITHIN_S", 0.5)
+    address = urlsplit(str(stack.api.base_url))
+    with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
+        connection.sendall(ASKED + b"\r\n")
+        answer = connection.recv(65_536)
+        connection.sendall(ASKED)
+        after = connection.recv(65_536)
+
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert after == b""
 
 
 def test_an_invoice_that_has_not_changed_is_not_sent_again(stack: Stack) -> None:

@@ -219,6 +219,23 @@ def test_a_fraction_that_no_gateway_takes_is_told_and_has_no_button(stack: Stack
         assert "<form" not in shown.text
 
 
+def test_whatever_is_sent_to_the_page_is_answered_by_a_page(stack: Stack, customer: httpx.Client) -> None:
+    stack.put()
+    url = stack.parts.pay_pages.address("order-1", qr_expires_at=datetime.now(UTC))
+    many = "&".join(f"field{number}=1" for number in range(50))
+
+    answers = [
+        customer.post("/pay/forged", content=many),
+        customer.post(url, content=many),
+        customer.post(url, content=b"\xff=\x00&gateway=%ff"),
+        customer.get(url, params={"lang": "a" * 500, "gateway": "\x00<script>"}),
+        customer.head(url),
+    ]
+
+    assert [answer.status_code for answer in answers] == [404, 404, 404, 200, 200]
+    assert {answer.headers["Content-Type"] for answer in answers} == {"text/html; charset=utf-8"}
+
+
 def test_a_page_that_is_looked_at_too_often_is_turned_away(stack: Stack, customer: httpx.Client) -> None:
     stack.put()
     url = address(stack)

@@ -108,6 +108,7 @@ def test_an_amount_may_be_a_string_or_an_integer_of_whole_tugrug(stack: Stack, a
         ({**RIGHT, "dueAt": "tomorrow"}, "dueAt"),
         ({**RIGHT, "dueAt": "2026-12-01T08:00:00"}, "dueAt"),
         ({**RIGHT, "amonut": 1}, "amonut"),
+        ({**RIGHT, "receiver_code": "x"}, "receiver_code"),
         ([], "body"),
         ("text", "body"),
         (None, "body"),
@@ -210,6 +211,57 @@ def test_an_unknown_path_and_method_are_answered_in_the_one_envelope(stack: Stac
     assert (path.status_code, path.json()["error"]["code"]) == (404, "NOT_FOUND")
     assert (method.status_code, method.json()["error"]["code"]) == (405, "METHOD_NOT_ALLOWED")
     assert "PUT" in method.headers["allow"]
+
+
+TWICE = [
+    '{"amount":{"amount":1000,"amount":9000,"currency":"MNT"},"description":"x"}',
+    '{"amount":{"amount":1000,"currency":"MNT"},"description":"x","description":"y"}',
+    '{"amount":{"amount":1000,"currency":"MNT"},"description":"x","\\u0061mount":{"amount":1,"currency":"MNT"}}',
+]
+
+
+@pytest.mark.parametrize("body", TWICE)
+def test_a_body_that_says_something_twice_is_not_guessed_at(stack: Stack, body: str) -> None:
+    answer = stack.api.put("/v2/invoices/order-1", content=body, headers=JSON)
+
+    wrong = {"code": "INVALID", "message": "the body has two values for one name", "field": "body"}
+    assert (answer.status_code, answer.json()["error"]) == (422, wrong)
+    assert stack.api.get("/v2/invoices/order-1").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "says"),
+    [
+        ("text/plain", RIGHT, "must be a JSON object; a body is sent with Content-Type: application/json"),
+        ("application/json", with_amount(1.5), 'must be a string such as "1500000.00", or an integer of whole tögrög'),
+        ("application/json", {**RIGHT, "description": "x" * 256}, "must have at most 255 characters"),
+        ("application/json", {"description": "x"}, "is missing"),
+        ("application/json", {**RIGHT, "dueAt": "2026-12-01T08:00:00"}, "must say its time zone, such as Z or +08:00"),
+    ],
+)
+def test_what_is_wrong_is_said_in_the_words_of_whoever_sent_it(
+    stack: Stack, content_type: str, body: object, says: str
+) -> None:
+    answer = stack.api.put("/v2/invoices/order-1", content=json.dumps(body), headers={"Content-Type": content_type})
+
+    assert answer.json()["error"]["message"] == says
+
+
+def test_a_path_with_a_slash_too_many_leads_nowhere(stack: Stack) -> None:
+    stack.put()
+
+    answers = [
+        stack.api.get(f"{path}/", headers={"Host": "evil.example"}) for path in ("/v2/invoices/order-1", "/pay/x")
+    ]
+
+    assert [(one.status_code, one.headers.get("Location")) for one in answers] == [(404, None)] * 2
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_what_watches_a_site_may_ask_for_the_head_alone(stack: Stack, path: str) -> None:
+    answer = stack.api.head(path)
+
+    assert (answer.status_code, answer.content) == (200, b"")
 
 
 def test_what_the_database_cannot_do_is_503_and_heals(stack: Stack) -> None:

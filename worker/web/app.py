@@ -19,6 +19,8 @@ def create_app(parts: WebParts) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json",
+        # A redirect would lead to whatever Host was asked for, by http behind a TLS proxy, and a key with it.
+        redirect_slashes=False,
     )
     app.state.parts = parts
     app.add_middleware(BodyLimit)

@@ -13,7 +13,7 @@ from domain.payment_event import Kind
 from worker.web.authentication import Writer
 from worker.web.errors import errors
 from worker.web.exact_json import ExactRoute
-from worker.web.fields import Line, MoneyIn, Shape, read_money
+from worker.web.fields import Given, Line, MoneyIn, read_money
 from worker.web.invoices import InvoiceId, read_invoice
 from worker.web.keyed import IdempotencyKey, OptionalKey, answered_once
 from worker.web.parts import Parts
@@ -26,7 +26,7 @@ PAYMENT_PATTERN = r"^[a-z_]{1,40}:[!-~]{1,100}$"
 Reason = Annotated[Line, Field(min_length=1, max_length=1000)]
 
 
-class AskRefund(Shape):
+class AskRefund(Given):
     """What was given back, of which payment, and why; without an amount all that is left of it on the invoice."""
 
     payment: Annotated[StrictStr, Field(pattern=PAYMENT_PATTERN, examples=["qpay:100000000000001"])]
@@ -34,7 +34,7 @@ class AskRefund(Shape):
     reason: Reason
 
 
-class AskVoid(Shape):
+class AskVoid(Given):
     """Why nothing is due any more."""
 
     reason: Reason

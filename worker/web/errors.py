@@ -35,6 +35,9 @@ BAD_REQUEST = 400
 
 NOT_ALLOWED = 405
 
+UNPROCESSABLE = 422
+"""What our own JSON reader raises for a body that can be read in two ways."""
+
 log = structlog.get_logger()
 
 
@@ -173,11 +176,30 @@ async def _invalid(_: Request, error: Exception) -> Response:
     if not isinstance(error, RequestValidationError):
         raise error
     first = error.errors()[0]
-    if first["type"] == "json_invalid":
-        return answer(ApiError(422, "INVALID", "the body is not JSON", field="body"))
     path = [str(part) for part in first["loc"] if part not in {"body", "query", "path", "header"}]
-    message = str(first["msg"]).removeprefix("Value error, ")
+    sentence = _SENTENCES.get(first["type"])
+    if first["type"] == "json_invalid":
+        path, sentence = [], "the body is not JSON"
+    if sentence is None:
+        message = str(first["msg"]).removeprefix("Value error, ").replace("Input should", "must", 1)
+    else:
+        message = sentence.format(**first.get("ctx", {}))
     return answer(ApiError(422, "INVALID", message, field=".".join(path) or "body"))
+
+
+_SENTENCES = {
+    "extra_forbidden": "is no field of this request",
+    "missing": "is missing",
+    "model_attributes_type": "must be a JSON object; a body is sent with Content-Type: application/json",
+    "string_pattern_mismatch": "must match {pattern}",
+    "string_too_long": "must have at most {max_length} characters",
+    "string_too_short": "must have at least {min_length} characters",
+    "string_type": "must be a string",
+    "timezone_aware": "must say its time zone, such as Z or +08:00",
+    "too_long": "must have at most {max_length} characters",
+    "too_short": "must have at least {min_length} characters",
+}
+"""By pydantic's type of error, where its own words are those of a Python program."""
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
@@ -188,7 +210,8 @@ async def _http_error(request: Request, error: Exception) -> Response:
     codes = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}
     code = codes.get(error.status_code, "INVALID")
     headers = {"Allow": _allowed(request)} if error.status_code == NOT_ALLOWED else error.headers
-    return answer(ApiError(error.status_code, code, str(error.detail).lower(), headers=headers))
+    field = "body" if error.status_code == UNPROCESSABLE else None
+    return answer(ApiError(error.status_code, code, str(error.detail).lower(), field=field, headers=headers))
 
 
 def _allowed(request: Request) -> str:

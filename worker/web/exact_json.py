@@ -1,19 +1,27 @@
-"""JSON as it was sent: a number with a point is read as the decimal it says, not as the float nearest to it."""
+"""JSON as it was sent: a number with a point is read as the decimal it says, and no name may stand twice."""
 
 import json
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from decimal import Decimal
 from typing import Any
 
-from fastapi import Request, Response
+from fastapi import HTTPException, Request, Response
 from fastapi.routing import APIRoute
 
 
 class _ExactRequest(Request):
     async def json(self) -> Any:
         if not hasattr(self, "_exact"):
-            self._exact = json.loads(await self.body(), parse_float=Decimal)
+            self._exact = json.loads(await self.body(), parse_float=Decimal, object_pairs_hook=_object)
         return self._exact
+
+
+def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Make an object; of two values for one name, maybe an amount, nobody knows which was meant (RFC 8259, 4)."""
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        raise HTTPException(422, "the body has two values for one name")
+    return made
 
 
 class ExactRoute(APIRoute):

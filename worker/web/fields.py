@@ -58,8 +58,13 @@ def _amount_text(given: object) -> object:
         return str(int(given))
     if isinstance(given, int) and not isinstance(given, bool) and -INTEGER_MAX < given < INTEGER_MAX:
         return str(given)
+    if not isinstance(given, str) or not _AMOUNT.fullmatch(given):
+        raise ValueError('must be a string such as "1500000.00", or an integer of whole tögrög')
     return given
 
+
+_AMOUNT = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?")
+"""As wide as a sentence about it can be right; what is wrong with the number itself is said by the rules."""
 
 INTEGER_MAX = 10**20
 """Far above what is an amount; what is above is not turned into text: 1e999999999 would take all there is."""
@@ -82,8 +87,7 @@ def _amount_schema(text_pattern: str) -> dict[str, Any]:
     }
 
 
-_AmountText = Annotated[StrictStr, Field(pattern=r"^-?[0-9]{1,20}(\.[0-9]{1,20})?$"), BeforeValidator(_amount_text)]
-"""As wide as a sentence about it can be right; what is wrong with the number itself is said by the rules."""
+_AmountText = Annotated[StrictStr, BeforeValidator(_amount_text)]
 
 _Amount = Annotated[_AmountText, WithJsonSchema(_amount_schema(r"^(?!0+(\.0+)?$)[0-9]{1,12}(\.[0-9]{1,2})?$"))]
 _WholeAmount = Annotated[_AmountText, WithJsonSchema(_amount_schema(r"^(?!0+(\.|$))[0-9]{1,12}(\.00?)?$"))]
@@ -101,7 +105,13 @@ class Shape(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True, validate_by_alias=True, extra="forbid")
 
 
-class MoneyIn(Shape):
+class Given(Shape):
+    """A shape that comes in: by its outer names alone."""
+
+    model_config = ConfigDict(validate_by_name=False)
+
+
+class MoneyIn(Given):
     """An amount: a string, or an integer of whole tögrög. A JSON fraction is refused: most have been rounded."""
 
     amount: _Amount

@@ -10,7 +10,7 @@ from domain.manual import ManualPayment, Method
 from worker.web.authentication import Writer
 from worker.web.errors import errors
 from worker.web.exact_json import ExactRoute
-from worker.web.fields import Line, MoneyIn, Shape, TimeIn, read_money
+from worker.web.fields import Given, Line, MoneyIn, Shape, TimeIn, read_money
 from worker.web.invoices import InvoiceId
 from worker.web.keyed import IdempotencyKey
 from worker.web.parts import Parts
@@ -22,7 +22,7 @@ REFERENCE_MAX, NOTE_MAX = 100, 800
 """In characters; with the method both stand in one line that explains the event."""
 
 
-class ManualPaymentIn(Shape):
+class ManualPaymentIn(Given):
     """How much was paid, how and when; without a time it is now."""
 
     amount: MoneyIn

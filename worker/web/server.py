@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 from worker.starting import StartError
 from worker.stopping import stop_event
+from worker.web.heads import BoundedHeads
 
 SHUTDOWN_S = 15
 """A stop waits this long for requests that are being answered: longer than a gateway call may take."""
@@ -23,28 +24,36 @@ log = structlog.get_logger()
 def serve(app: FastAPI, *, host: str, port: int, trusted_proxies: Sequence[str]) -> None:
     """Serve until SIGTERM or SIGINT; then take no more requests and finish those at hand.
 
-    What `trusted_proxies` say in X-Forwarded-For is taken for the address that a request comes from.
-
-    No access log: its lines would hold the secret tokens of callbacks.
-
     Raises:
         StartError: the address is taken or is none of this machine.
 
     """
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        forwarded_allow_ips=list(trusted_proxies),
-        timeout_graceful_shutdown=SHUTDOWN_S,
-    )
+    config = config_of(app, trusted_proxies=trusted_proxies)
     # uvicorn raises the signal again when it has stopped; it must find a handler, or all that is to be closed is not.
     stop_event()
     with _listening(host, port) as listener:
         log.info("web.started", address=f"http://{host}:{port}")
         uvicorn.Server(config).run(sockets=[listener])
     log.info("web.stopped")
+
+
+def config_of(app: FastAPI, *, trusted_proxies: Sequence[str]) -> uvicorn.Config:
+    """Return how an application is served.
+
+    What `trusted_proxies` say in X-Forwarded-For is taken for the address that a request comes from.
+
+    No access log: its lines would hold the secret tokens of callbacks. No WebSockets: nothing here speaks them.
+    """
+    return uvicorn.Config(
+        app,
+        http=BoundedHeads,
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        forwarded_allow_ips=list(trusted_proxies),
+        timeout_graceful_shutdown=SHUTDOWN_S,
+    )
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -18,7 +18,7 @@ from domain.money import from_minor_units
 from domain.pay_link import GatewayInvoiceState
 from domain.payment_event import Kind, OccurredAtSource, Source
 from worker.clock import rfc3339
-from worker.web.fields import Line, PayableIn, Shape, TimeIn, read_money
+from worker.web.fields import Given, Line, PayableIn, Shape, TimeIn, read_money
 from worker.web.qr import png_of
 
 Time = Annotated[
@@ -43,7 +43,7 @@ class MoneyOut(Shape):
     currency: str = Field(examples=["MNT"])
 
 
-class PutInvoice(Shape):
+class PutInvoice(Given):
     """What a merchant says about an invoice."""
 
     amount: PayableIn
@@ -66,7 +66,7 @@ class PutInvoice(Shape):
         )
 
 
-class AskPayLink(Shape):
+class AskPayLink(Given):
     """Through which gateway the customer wants to pay."""
 
     gateway: Annotated[StrictStr, Field(max_length=40)] = Field(examples=["qpay"])

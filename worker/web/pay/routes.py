@@ -51,6 +51,9 @@ class _TellsInHtml(APIRoute):
             except (PoolTimeout, psycopg.OperationalError) as error:
                 log.warning("pay_page.unavailable", error=type(error).__name__)
                 return message("down", language=language, status=503)
+            except Exception:
+                log.exception("pay_page.broken")
+                return message("down", language=language, status=500)
 
         return telling
 
@@ -66,7 +69,10 @@ class _NoPageError(Exception):
 
 router = APIRouter(prefix="/pay", tags=["pay page"], route_class=_TellsInHtml, include_in_schema=False)
 
-Wish = Annotated[str | None, Query(max_length=40)]
+Wish = Annotated[str | None, Query()]
+"""Whatever it is: what is none of ours is as none."""
+
+FORM_FIELDS_MAX = 10
 
 
 @router.get("/assets/{name}")
@@ -78,6 +84,7 @@ def asset(name: str) -> Response:
     return FileResponse(_ASSETS / name, media_type=known[name], headers=_ASSET_HEADERS)
 
 
+@router.head("/{token}")
 @router.get("/{token}")
 def show(token: str, request: Request, parts: Parts, gateway: Wish = None, lang: Wish = None) -> Response:
     """Show what is due, and the QR that there is. Asks no gateway: a link that is only looked at makes nothing."""
@@ -94,11 +101,11 @@ def status(token: str, request: Request, parts: Parts) -> Response:
 @router.post("/{token}")
 async def ask_for_qr(token: str, request: Request, parts: Parts, lang: Wish = None) -> Response:
     """Get a QR at the gateway that the form names, and show the page with it."""
-    form = dict(parse_qsl((await request.body()).decode(errors="replace"), max_num_fields=10))
-    gateway = form.get("gateway")
+    body = await request.body()
 
     def get() -> Response:
         invoice = _invoice_of(token, request, parts)
+        gateway = _gateway_in(body)
         if gateway is None or gateway not in parts.gateways:
             raise _NoPageError("not_found", status=404)
         problem, code = _issue(parts, invoice.id, gateway)
@@ -108,6 +115,13 @@ async def ask_for_qr(token: str, request: Request, parts: Parts, lang: Wish = No
         return _show(token, request, parts, wish=gateway, lang=lang, problem=problem, code=code)
 
     return await to_thread.run_sync(get, limiter=_ISSUING)
+
+
+def _gateway_in(body: bytes) -> str | None:
+    try:
+        return dict(parse_qsl(body.decode(errors="replace"), max_num_fields=FORM_FIELDS_MAX)).get("gateway")
+    except ValueError:  # more fields than that
+        return None
 
 
 def _issue(parts: WebParts, invoice_id: str, gateway: str) -> tuple[str | None, int]:
