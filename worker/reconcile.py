@@ -80,7 +80,7 @@ class Reconcile:
         follow_up: FollowUp,
         clock: Clock,
         zone: tzinfo,
-        hand_over: Callable[[str, Sequence[FoundPayment]], None] = lambda *_: None,
+        hand_over: Callable[[str, Rows], None] = lambda *_: None,
     ) -> None:
         """`hand_over` takes what is listed of a day and not recorded, to be followed until it is."""
         self._gateways = gateways
@@ -166,12 +166,14 @@ class Reconcile:
     def _take_in(self, listed: ListedDay, batch: Rows, *, gateway: PaymentGateway) -> None:
         """Add rows to the day, and find the QRs of those that are not recorded while their rows are at hand."""
         payments = {found.row.payment_id: found for found in batch if isinstance(found, FoundPayment)}
-        recorded = self._ties.recorded(gateway.name, payments)
+        unreadable = {row.payment_id: row for row in batch if isinstance(row, UnreadableRow) and row.payment_id}
+        recorded = self._ties.recorded(gateway.name, {*payments, *unreadable})
         unknown = [one for key, one in payments.items() if key not in recorded and listed.covers(one)]
         for found, tied in zip(unknown, tie(unknown, gateway=gateway, ties=self._ties), strict=True):
             listed.tied[found.row.payment_id] = tied
-        if unknown:
-            self._hand_over(gateway.name, unknown)
+        followed: Rows = [*unknown, *(row for payment_id, row in unreadable.items() if payment_id not in recorded)]
+        if followed:
+            self._hand_over(gateway.name, followed)
         for one in batch:
             listed.add(one)
 

@@ -159,25 +159,30 @@ class Sweep:
         return True
 
     def _note(self, gateway: str, page: FoundPage, *, first: datetime, swept: Swept) -> None:
-        """Commit what is to be followed of a page: what may be money, and is not older than all QRs of ours."""
+        """Commit what is to be followed of a page: what may be money, and is not older than all QRs of ours.
+
+        A row that cannot be read may be money: its payment is looked up by its id, or else somebody is asked about it.
+        """
         now = self._clock()
-        payments = [
-            found
-            for found in page.found
-            if isinstance(found, FoundPayment)
-            and found.row.status in {RowStatus.PAID, RowStatus.REFUNDED, RowStatus.UNKNOWN}
-            and (found.row.paid_at is None or found.row.paid_at >= first - WINDOW)
-        ]
+        payments = [found for found in page.found if _is_to_be_followed(found, first=first)]
         if payments:
             swept.new += self._discoveries.note_found(gateway, payments, now=now)
         for row in page.found:
             if isinstance(row, UnreadableRow):
                 swept.unreadable += 1
-                self._discrepancies.ask(_about(row, gateway=gateway), now=now)
+                if row.payment_id is None:
+                    self._discrepancies.ask(_about(row, gateway=gateway), now=now)
+
+
+def _is_to_be_followed(found: FoundPayment | UnreadableRow, *, first: datetime) -> bool:
+    if isinstance(found, UnreadableRow):
+        return found.payment_id is not None
+    may_be_money = found.row.status in {RowStatus.PAID, RowStatus.REFUNDED, RowStatus.UNKNOWN}
+    return may_be_money and (found.row.paid_at is None or found.row.paid_at >= first - WINDOW)
 
 
 def _about(row: UnreadableRow, *, gateway: str) -> Discrepancy:
-    """Ask about a row of the list that cannot be read, when it cannot be read twice."""
+    """Ask about a row of the list that does not even tell its payment, when it cannot be read twice."""
     return Discrepancy(
         kind=DiscrepancyKind.UNREADABLE_ROW,
         gateway=gateway,

@@ -10,7 +10,7 @@ from adapters.postgres.connection import Pool, Row
 from adapters.postgres.queries import load_queries
 from domain.discovery import Asked
 from domain.following import Check
-from domain.gateway import FoundPayment
+from domain.gateway import FoundPayment, UnreadableRow
 from domain.payment_event import Source
 
 _queries = load_queries("discoveries")
@@ -25,6 +25,9 @@ KEEP_WINDOWS_DAYS = 40
 """Longer than discovery looks back."""
 
 FORGET_PAGE = 5_000
+
+UNREADABLE = "(unreadable)"
+"""What stands for the status of a payment whose row cannot be read."""
 
 LOOK_AGAIN_S, LOOK_AGAIN_MAX_S = 600.0, 6 * 3_600.0
 """What a gateway gave no answer about is asked for again after this, then twice as long each time."""
@@ -87,20 +90,13 @@ class Discoveries:
                 connection, gateway=gateway, windows=list(windows), asked_at=asked_at, question=question, total=total
             )
 
-    def note_found(self, gateway: str, found: Sequence[FoundPayment], *, now: datetime) -> int:
+    def note_found(self, gateway: str, found: Sequence[FoundPayment | UnreadableRow], *, now: datetime) -> int:
         """Write down which of these are to be followed, and return how many were not before. Twice is once.
 
-        Those are followed that are recorded nowhere, and those in suspense that lead to a QR of ours.
+        Those are followed that are recorded nowhere, and those in suspense that lead to a QR of ours. Of a row that
+        cannot be read its payment is, where it tells that.
         """
-        told = [
-            {
-                "payment_id": one.row.payment_id,
-                "status": one.row.status_text,
-                "external_id": one.external_id,
-                "qr_text": one.qr_text,
-            }
-            for one in found
-        ]
+        told = [_told(one) for one in found if isinstance(one, FoundPayment) or one.payment_id is not None]
         with self._pool.connection() as connection:
             return int(_queries.note_found(connection, gateway=gateway, found=json.dumps(told), now=now))
 
@@ -181,6 +177,17 @@ class Discoveries:
                 )
                 for row in rows
             ]
+
+
+def _told(found: FoundPayment | UnreadableRow) -> dict[str, str | None]:
+    if isinstance(found, UnreadableRow):
+        return {"payment_id": found.payment_id, "status": UNREADABLE, "external_id": None, "qr_text": None}
+    return {
+        "payment_id": found.row.payment_id,
+        "status": found.row.status_text,
+        "external_id": found.external_id,
+        "qr_text": found.qr_text,
+    }
 
 
 def _followed(row: Row) -> FollowedPayment:

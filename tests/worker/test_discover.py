@@ -21,11 +21,13 @@ from adapters.postgres.polls import Polls
 from domain.following import GRACE, Unmatched
 from domain.polling import FIRST
 from simulator.faults import Drawn, Fault, Rule
+from simulator.qpay import answers
 from simulator.qpay.endpoints import CHECK
 from simulator.world import Switches
 from tests.adapters.postgres.samples import qr_store
 from tests.waiting import wait_until
 from tests.worker.conftest import MERCHANT, Stack
+from tests.worker.reconciling import tell
 from tests.worker.test_cli import run as run_command
 from worker.compose.discovering import compose_discover
 from worker.discover import Discover, Discovered, DiscoveryUnfinishedError, discover_once
@@ -288,6 +290,41 @@ def test_a_payment_in_suspense_goes_to_its_invoice_when_the_list_leads_there(
     kinds = [row[0] for row in sql("SELECT kind FROM payment_event WHERE payment_id = %s ORDER BY 1", payment)]
     assert kinds == ["assigned", "received", "unassigned"]
     assert sql("SELECT net_minor FROM suspense_balance") == [(0,)]
+
+
+@pytest.mark.usefixtures("working")
+def test_a_payment_whose_row_in_the_list_cannot_be_read_is_on_its_invoice_all_the_same(
+    stack: Stack, discover: Discover, sql: Callable[..., list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (payment,) = sold(stack, "order-1")
+    row = answers._list_row  # noqa: SLF001 - what the simulator lists
+
+    def without_amount(*told: Any, **how: Any) -> dict[str, object]:
+        return {key: value for key, value in row(*told, **how).items() if key != "payment_amount"}
+
+    monkeypatch.setattr(answers, "_list_row", without_amount)
+
+    found = run(discover)
+    run(discover)
+    wait_until(lambda: status(stack, "order-1") == "paid")
+
+    assert (found.swept.unreadable, found.swept.new, found.steps.looked_up, found.steps.rung) == (1, 1, 1, 1)
+    assert stack.payments("order-1")[0]["paymentId"] == payment
+    assert sql("SELECT kind FROM discrepancy") == []
+
+
+def test_a_payment_that_cannot_be_read_anywhere_is_a_question_about_it(
+    stack: Stack, discover: Discover, later: Callable[[timedelta], None], sql: Callable[..., list[Any]]
+) -> None:
+    payment = foreign(stack, sql)
+    tell(stack, payment, garbled=True)
+    run(discover)
+    later(GRACE)
+
+    run(discover)
+    run(discover)
+
+    assert sql("SELECT kind, payment_id, state FROM discrepancy") == [("unreadable_row", payment, "open")]
 
 
 # --- Trouble ---------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from random import Random
 
 import pytest
 
+from adapters.postgres.discoveries import UNREADABLE
 from adapters.postgres.schedule import ScheduleRuns
 from simulator.faults import Drawn, Fault
 from tests.waiting import wait_until
@@ -99,6 +100,17 @@ def test_what_is_not_recorded_is_handed_to_discovery_which_follows_it(stack: Sta
 
     assert sql(stack, "SELECT payment_id FROM found_payment") == [{"payment_id": theirs}]
     assert stack.calls()["paymentGets"] == {}
+
+
+@pytest.mark.usefixtures("working")
+def test_a_payment_whose_row_cannot_be_read_is_handed_to_discovery_as_well(stack: Stack, look_back: LookBack) -> None:
+    paid(stack, "order-1")
+    theirs = of_another_client(stack)
+    tell(stack, theirs, garbled=True)
+
+    look_back(TOMORROW)
+
+    assert sql(stack, "SELECT payment_id, status FROM found_payment") == [{"payment_id": theirs, "status": UNREADABLE}]
 
 
 @pytest.mark.usefixtures("working")

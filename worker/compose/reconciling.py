@@ -1,6 +1,6 @@
 """What compares gateways' lists with what is recorded: a person's report, and the nightly look back."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
 from zoneinfo import ZoneInfo
@@ -19,6 +19,7 @@ from worker.follow_up import FollowUp
 from worker.jobs import RECONCILE_AT
 from worker.look_back import PAUSE_S, LookBack, LookBackFailedError
 from worker.metrics.instruments import Metrics
+from worker.read_list import Rows
 from worker.reconcile import Reconcile
 from worker.settings import CheckSettings, DatabaseSettings, DiscoverySettings, LookBackSettings, RedisSettings
 
@@ -83,9 +84,10 @@ def look_back_on(
         issued_at = reconciliations.first_issued_at(gateway)
         return None if issued_at is None else issued_at.astimezone(zone).date()
 
-    def hand_over(gateway: str, unknown: Sequence[FoundPayment]) -> None:
+    def hand_over(gateway: str, unknown: Rows) -> None:
         first = reconciliations.first_issued_at(gateway)
-        ours = [one for one in unknown if first is not None and (one.row.paid_at is None or one.row.paid_at >= first)]
+        paid_at = [one.row.paid_at if isinstance(one, FoundPayment) else None for one in unknown]
+        ours = [one for one, at in zip(unknown, paid_at, strict=True) if first and (at is None or at >= first)]
         discoveries.note_found(gateway, ours, now=clock())
 
     return LookBack(
@@ -112,7 +114,7 @@ def _reconcile_on(
     follow_up: FollowUp,
     timezone: str,
     clock: Clock,
-    hand_over: Callable[[str, Sequence[FoundPayment]], None] = lambda *_: None,
+    hand_over: Callable[[str, Rows], None] = lambda *_: None,
 ) -> Reconcile:
     return Reconcile(
         gateways=core.gateways,
