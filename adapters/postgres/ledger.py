@@ -1,8 +1,7 @@
 """The ledger: lets a rule decide on what is recorded, and writes what it decides if that is still what is recorded."""
 
-import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import psycopg
@@ -11,11 +10,12 @@ from adapters.postgres.check_requests import FinishedCheck
 from adapters.postgres.connection import Connection, Pool
 from adapters.postgres.queries import load_queries
 from adapters.postgres.recorded import About, Seen, holders, lock, see
-from domain.discrepancy import Discrepancy
-from domain.money import minor_units
-from domain.payment_event import Kind, PaymentEvent
+from adapters.postgres.written import Appended, DecideAnewError, Opened, write
+from domain.payment_event import Kind
 from domain.reconciler import Decision
-from domain.recorded import PaymentKey, Recorded
+from domain.recorded import Recorded
+
+__all__ = ["Appended", "Ledger", "LedgerBusyError", "Opened", "StoredEvent"]
 
 _queries = load_queries("ledger")
 
@@ -33,24 +33,6 @@ would then read all of a table for each payment."""
 
 class LedgerBusyError(Exception):
     """Others changed what a decision was about, time and again. Nothing was written; trying again helps."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Opened:
-    """A question that was not open before."""
-
-    id: int
-    discrepancy: Discrepancy
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Appended:
-    """What an append came to."""
-
-    events: tuple[PaymentEvent, ...] = ()
-    opened: tuple[Opened, ...] = ()
-    ring_in_s: float | None = None
-    """In how many seconds a worker should be woken for what was asked while the check ran; None when nothing was."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,12 +104,12 @@ class Ledger:
                 try:
                     if attempt == 0:
                         seen = guess or _see_all(connection, about)
-                        return _write(connection, seen, decide(seen.recorded), finished, noted_at=recorded_at)
+                        return write(connection, seen, decide(seen.recorded), finished, noted_at=recorded_at)
                     with connection.transaction():
                         lock(connection, about)
                         seen = _see_all(connection, about)
-                        return _write(connection, seen, decide(seen.recorded), finished, noted_at=recorded_at)
-                except _DecideAnewError as anew:
+                        return write(connection, seen, decide(seen.recorded), finished, noted_at=recorded_at)
+                except DecideAnewError as anew:
                     about = replace(about, invoices=about.invoices | anew.also_about)
                 except psycopg.errors.SerializationFailure:
                     continue
@@ -179,86 +161,9 @@ class Ledger:
             return [row["invoice_id"] for row in _queries.balances_unlike_events(connection)]
 
 
-class _DecideAnewError(Exception):
-    """Nothing was written: a decision was, or would be, made on less than what is known."""
-
-    def __init__(self, also_about: frozenset[str] = frozenset()) -> None:
-        super().__init__()
-        self.also_about = also_about
-
-
 def _see_all(connection: Connection, about: About) -> Seen:
     seen = see(connection, about)
     beyond = holders(seen.recorded.payments) - about.invoices
     if beyond:
-        raise _DecideAnewError(also_about=beyond)
+        raise DecideAnewError(also_about=beyond)
     return seen
-
-
-def _write(
-    connection: Connection, seen: Seen, decision: Decision, finished: FinishedCheck | None, *, noted_at: datetime
-) -> Appended:
-    asked = {(one.kind.value, one.gateway, one.subject, one.fingerprint): one for one in decision.discrepancies}
-    row = _queries.append_decided(
-        connection,
-        balances=json.dumps(seen.balances),
-        known=_keys_as_json(seen.payments),
-        known_events=seen.events,
-        events=_events_as_json(decision.events),
-        cleared=_cleared_as_json(decision),
-        discrepancies=json.dumps([asdict(one) for one in asked.values()], ensure_ascii=False),
-        finished=finished.as_json() if finished else None,
-        noted_at=noted_at,
-    )
-    if not row["written"]:
-        raise _DecideAnewError
-    opened = [(one["id"], (one["kind"], one["gateway"], one["subject"], one["fingerprint"])) for one in row["opened"]]
-    return Appended(
-        events=decision.events,
-        opened=tuple(Opened(id=id_, discrepancy=asked[key]) for id_, key in opened),
-        ring_in_s=row["ring_in_s"],
-    )
-
-
-def _keys_as_json(keys: Sequence[PaymentKey]) -> str:
-    return json.dumps([{"gateway": gateway, "payment_id": payment_id} for gateway, payment_id in keys])
-
-
-def _cleared_as_json(decision: Decision) -> str:
-    return json.dumps(
-        [
-            {
-                "gateway": key[0],
-                "payment_id": key[1],
-                "as_recorded": key in decision.cleared,
-                "understood": key in decision.understood,
-            }
-            for key in sorted(decision.cleared | decision.understood)
-        ]
-    )
-
-
-def _events_as_json(events: Sequence[PaymentEvent]) -> str:
-    """Write events as one parameter: psycopg takes ten times as long over an array for each column."""
-    return json.dumps(
-        [
-            {
-                "gateway": event.gateway,
-                "payment_id": event.payment_id,
-                "kind": event.kind.value,
-                "ref": event.ref,
-                "invoice_id": event.invoice_id,
-                "gateway_invoice_id": None if event.gateway_invoice_id is None else str(event.gateway_invoice_id),
-                "amount_minor": minor_units(event.amount),
-                "currency": event.amount.currency.code,
-                "fee_minor": None if event.fee is None else minor_units(event.fee),
-                "occurred_at": event.occurred_at.isoformat(),
-                "occurred_at_source": event.occurred_at_source.value,
-                "source": event.source.value,
-                "raw": event.raw,
-                "who": event.who,
-            }
-            for event in events
-        ],
-        ensure_ascii=False,
-    )

@@ -38,6 +38,11 @@ FROM append_decided(
     :finished::jsonb, :noted_at
 );
 
+-- name: append_received(balance, event, finished, noted_at)^
+-- Write one payment that nobody knew, if the balance that it was decided on still is as it was.
+SELECT written, ring_in_s
+FROM append_received(:balance::jsonb, :event::jsonb, :finished::jsonb, :noted_at);
+
 -- name: balances_unlike_events()
 -- Compare every balance with the sum of its changes and events; a row for each invoice that differs.
 WITH summed AS (
