@@ -36,5 +36,10 @@ def keep(page: Page, name: str) -> None:
 
 
 def fits(page: Page) -> bool:
-    """Tell whether nothing has to be scrolled sideways."""
-    return bool(page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"))
+    """Tell whether nothing has to be scrolled sideways, and nothing sticks out of what it stands in."""
+    return bool(page.evaluate(FITS))
+
+
+FITS = """() => document.documentElement.scrollWidth <= window.innerWidth
+  && [...document.querySelectorAll("main *")].every((one) =>
+    getComputedStyle(one).display === "inline" || one.scrollWidth <= one.clientWidth + 1)"""

@@ -120,6 +120,7 @@ def running_stack(
             "DATABASE_URL": servers.postgres_url,
             "REDIS_URL": servers.redis_url,
             "PUBLIC_URL": web_url,
+            "MERCHANT_NAME": "Жишээ дэлгүүр",
             "WEBHOOK_SECRET": stack_secrets.webhook_secret,
             "SEAL_SECRET": stack_secrets.seal_secret,
             "QPAY_ENV": "sandbox",

@@ -219,6 +219,23 @@ def test_a_fraction_that_no_gateway_takes_is_told_and_has_no_button(stack: Stack
         assert "<form" not in shown.text
 
 
+def test_what_was_given_back_is_told_beside_what_was_paid(stack: Stack, customer: httpx.Client) -> None:
+    stack.put(amount=1_000)
+    url = address(stack)
+    stack.record(400)
+    given = {"payment": "manual_bank:order-1-400", "amount": {"amount": 150, "currency": "MNT"}, "reason": "a return"}
+    assert (
+        stack.api.post("/v2/invoices/order-1/refund", json=given, headers={"Idempotency-Key": "r"}).status_code == 201
+    )
+
+    part = words(customer.get(url))
+    stack.record(600)
+    whole = words(customer.get(url))
+
+    assert "Үлдэгдэл төлбөр 600 ₮ Нийт дүн 1,000 ₮ Төлсөн дүн 400 ₮ Буцаасан дүн 150 ₮" in part
+    assert "Нийт дүн 1,000 ₮ Буцаасан дүн 150 ₮" in whole
+
+
 def test_whatever_is_sent_to_the_page_is_answered_by_a_page(stack: Stack, customer: httpx.Client) -> None:
     stack.put()
     url = stack.parts.pay_pages.address("order-1", qr_expires_at=datetime.now(UTC))

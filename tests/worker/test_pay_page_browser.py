@@ -50,8 +50,14 @@ def address(stack: Stack, invoice_id: str = "order-1", *, gateway: str = "qpay")
     return str(stack.pay_link(invoice_id, gateway=gateway).json()["payUrl"])
 
 
-def put(stack: Stack, invoice_id: str = "order-1", *, amount: int = 1_500_000) -> None:
-    body = {"amount": {"amount": amount, "currency": "MNT"}, "description": "Арваннэгдүгээр сарын түрээс"}
+def put(
+    stack: Stack,
+    invoice_id: str = "order-1",
+    *,
+    amount: int = 1_500_000,
+    description: str = "Арваннэгдүгээр сарын түрээс",
+) -> None:
+    body = {"amount": {"amount": amount, "currency": "MNT"}, "description": description}
     assert stack.api.put(f"/v2/invoices/{invoice_id}", json=body).status_code in {200, 201}
 
 
@@ -84,16 +90,17 @@ def test_the_page_turns_to_paid_within_three_seconds_of_the_landing(
 @pytest.mark.parametrize("viewport", [PHONE, DESK], ids=["phone", "desk"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_each_state_fits_and_can_be_read(stack: Stack, open_page: Open, viewport: dict[str, int], scheme: str) -> None:
-    for name in ("due", "part", "over", "void", "none"):
+    for name in ("due", "part", "over", "void", "none", "rest"):
         put(stack, name, amount=90_000)
-    urls = {name: address(stack, name) for name in ("due", "part", "over", "void")}
+    put(stack, "long", amount=999_999_999_999, description="Нэхэмжлэхийн дэлгэрэнгүй утга " * 8 + "W" * 15)
+    urls = {name: address(stack, name) for name in ("due", "part", "over", "void", "long", "rest")}
+    urls["english"] = f"{urls['due']}?lang=en&gateway=qpay"
+    urls["socialpay"] = f"{address(stack, 'due', gateway='socialpay')}?gateway=socialpay"
     urls["none"] = stack.parts.pay_pages.address("none", qr_expires_at=datetime.now(UTC))
     urls["gone"] = stack.parts.pay_pages.address("due", qr_expires_at=datetime(2026, 1, 1, tzinfo=UTC))
     urls["unknown"] = f"{stack.api.base_url}/pay/nothing"
-    for name, amount in (("part", 40_000), ("over", 100_000)):
-        body = {"amount": {"amount": amount, "currency": "MNT"}, "method": "cash"}
-        paid = stack.api.post(f"/v2/invoices/{name}/manual-payment", json=body, headers={"Idempotency-Key": name})
-        assert paid.status_code == 201
+    for name, amount in (("part", 40_000), ("over", 100_000), ("rest", "89899.50")):
+        stack.record(amount, name)
     stack.api.post("/v2/invoices/void/void", json={"reason": "a mistake"})
 
     for name, url in urls.items():
@@ -119,6 +126,21 @@ def test_the_page_works_by_keyboard_alone_and_without_javascript(stack: Stack, o
     expect(button).to_have_count(0)
     expect(page.get_by_role("link", name="Khan bank")).to_be_visible()
     expect(page.get_by_role("link", name="Reload the page")).to_be_visible()
+
+
+def test_a_page_that_could_get_no_qr_turns_to_paid_and_presses_no_button_again(stack: Stack, open_page: Open) -> None:
+    put(stack)
+    page = open_page(stack.parts.pay_pages.address("order-1", qr_expires_at=datetime.now(UTC)))
+    stack.gateway.cut()
+    page.get_by_role("button").click()
+    expect(page.get_by_role("alert")).to_be_visible(timeout=30_000)
+    pressed: list[str] = []
+    page.on("request", lambda request: pressed.append(request.url) if request.method == "POST" else None)
+
+    stack.record(1_500_000)
+
+    expect(page.get_by_role("heading", level=1)).to_have_text("Төлбөр төлөгдсөн", timeout=20_000)
+    assert pressed == []
 
 
 def too_faint(page: Page) -> list[str]:

@@ -4,6 +4,7 @@
 
 const EVERY_MS = 2000;
 const GIVE_UP_MS = 8000;
+const GONE = 410;
 
 const shown = document.querySelector("[data-status]");
 const hint = document.querySelector("[data-live]");
@@ -12,10 +13,15 @@ async function look() {
   if (document.hidden) return;
   try {
     const answer = await fetch(shown.dataset.status, { cache: "no-store", signal: AbortSignal.timeout(GIVE_UP_MS) });
-    if (answer.ok && (await answer.json()).tag !== shown.dataset.tag) location.reload();
+    if (answer.status === GONE || (answer.ok && (await answer.json()).tag !== shown.dataset.tag)) showAnew();
   } catch {
     // The network is away for a moment: the next look finds out.
   }
+}
+
+// Not reload(): a page that answered the button would send its form once more.
+function showAnew() {
+  location.replace(location.pathname + location.search);
 }
 
 async function keepLooking() {
