@@ -29,15 +29,19 @@ def read_list(
     """
     pages = 0
     for _ in range(READS_MAX):
-        totals: set[int | None] = set()
+        totals: set[int] = set()
+        seen: set[str] = set()
         rows = 0
         for page in gateway.discover(since=since, until=until):
             take(page.found)
-            totals.add(page.total)
-            rows += len(page.found)
+            totals.update(() if page.total is None else (page.total,))
+            ids = {one.row.payment_id if isinstance(one, FoundPayment) else one.payment_id for one in page.found}
+            # One that moved onto a second page may have pushed another one off both.
+            rows += len(page.found) - len(ids & seen)
+            seen.update(one for one in ids if one is not None)
             pages += 1
             after_page(len(page.found))
-        if len(totals) <= 1 and all(total is None or total <= rows for total in totals):
+        if len(totals) <= 1 and max(totals, default=0) <= rows:
             break
-        log.info("reconcile.list_moved", gateway=gateway.name, totals=sorted(map(str, totals)), rows=rows)
+        log.info("reconcile.list_moved", gateway=gateway.name, totals=sorted(totals), rows=rows)
     return pages

@@ -1,6 +1,8 @@
 """The report of a day shows each kind of difference, and has each looked at."""
 
+import itertools
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -10,6 +12,8 @@ import pytest
 from domain.following import Unmatched
 from domain.gateway import GatewayError, InvoiceToIssue
 from domain.money import money
+from simulator.facts import Payment
+from simulator.telling import Telling
 from simulator.world import Switches
 from tests.waiting import wait_until
 from tests.worker.conftest import Stack
@@ -204,6 +208,51 @@ def test_rows_that_come_twice_are_counted_once(stack: Stack, reconcile: Reconcil
 
     assert compared.counts() == {"matched": 1}
     assert compared.report.listed_rows == 3
+
+
+def _many(stack: Stack, count: int) -> None:
+    """So many payments of others, more than a page of the list."""
+    of_another_client(stack)
+    (one,) = stack.simulator.world.book.payments()
+    for number in range(1, count):
+        _pay_another(stack, one, f"{10**14 + number}", later_by=timedelta(milliseconds=number))
+
+
+def _pay_another(stack: Stack, one: Payment, payment_id: str, *, later_by: timedelta) -> None:
+    stack.simulator.world.book.add_payment(replace(one, payment_id=payment_id, paid_at=one.paid_at + later_by))
+
+
+@pytest.mark.parametrize("switches", [Switches(), Switches(list_count_is_of_page=True)], ids=str)
+def test_a_list_of_several_pages_is_read_once(stack: Stack, reconcile: Reconcile) -> None:
+    _many(stack, 150)
+    compare(reconcile)  # now the zone of the list is known
+
+    assert compare(reconcile).report.list_calls == 2
+
+
+@pytest.mark.parametrize("switches", [Switches(list_newest_first=True)])
+def test_what_moves_off_a_page_while_another_one_comes_is_found(
+    stack: Stack, reconcile: Reconcile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One payment comes and one goes, so that the count is the same, and what came is on no page that is still read."""
+    _many(stack, 150)
+    compare(reconcile)
+    book, calls = stack.simulator.world.book, stack.simulator.world.calls
+    counted, asked = calls.count, itertools.count(1)
+    oldest, *_, newest = sorted(book.payments(), key=lambda one: one.paid_at)
+
+    def between_the_pages(endpoint: str, *, invoice_id: str | None) -> None:
+        counted(endpoint, invoice_id=invoice_id)
+        if endpoint == "POST /v2/payment/list" and next(asked) == 2:
+            book.set_telling(oldest, Telling(hidden=True))
+            _pay_another(stack, newest, "new", later_by=timedelta(milliseconds=1))
+
+    monkeypatch.setattr(calls, "count", between_the_pages)
+
+    compared = compare(reconcile)
+
+    assert "new" in compared.outline()
+    assert compared.report.list_calls == 4
 
 
 @pytest.mark.usefixtures("working")
