@@ -18,8 +18,9 @@ _queries = load_queries("discoveries")
 FORGOTTEN_AFTER_S = 30.0
 """Between noting that a check is to be asked for and asking lie milliseconds."""
 
-KEEP_ENDED_DAYS = 3
-"""Longer than any window is read again: what ended must be known as long as it may be shown again."""
+KEEP_ENDED_DAYS = 14
+"""So long since it ended and was last shown: the look back reads a day again each night, or every few nights, and what
+was forgotten before would be looked up anew each time."""
 
 KEEP_WINDOWS_DAYS = 40
 """Longer than discovery looks back."""

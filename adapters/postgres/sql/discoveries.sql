@@ -144,13 +144,14 @@ UPDATE found_payment SET ended_at = now(), outcome = :outcome
 WHERE gateway = :gateway AND payment_id = :payment_id AND ended_at IS NULL;
 
 -- name: forget_found(keep_days, keep_windows_days, page)^
--- Remove up to a page each of ended payments and of windows that nobody needs any more.
+-- Remove up to a page each of ended payments that no list has shown for long, and of windows that nobody needs any more.
 WITH payments AS (
     DELETE FROM found_payment
     WHERE ctid = ANY (ARRAY(
         SELECT ctid
         FROM found_payment
         WHERE ended_at < now() - :keep_days * interval '1 day'
+            AND last_found_at < now() - :keep_days * interval '1 day'
         LIMIT :page
         FOR UPDATE SKIP LOCKED
     ))

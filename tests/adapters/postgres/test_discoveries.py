@@ -1,14 +1,14 @@
 """What a list showed is followed once by however many, until it is where it belongs, and is forgotten in the end."""
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
 
 from adapters.postgres.check_requests import CheckRequests
 from adapters.postgres.connection import Pool
-from adapters.postgres.discoveries import Discoveries
+from adapters.postgres.discoveries import KEEP_ENDED_DAYS, Discoveries
 from adapters.postgres.invoices import Invoices
 from adapters.postgres.ledger import Ledger
 from domain.discovery import Asked
@@ -144,16 +144,18 @@ def test_what_became_of_the_check_is_told_with_the_payment(
 
 
 def test_what_nobody_needs_any_more_is_forgotten(pool: Pool, discoveries: Discoveries) -> None:
-    discoveries.note_found("qpay", [found("old"), found("ended"), found("followed")], now=NOON)
-    for payment_id in ("old", "ended"):
+    long_ago = datetime.now(UTC) - timedelta(days=KEEP_ENDED_DAYS + 1)
+    discoveries.note_found("qpay", [found("old"), found("shown"), found("ended"), found("followed")], now=long_ago)
+    discoveries.note_found("qpay", [found("shown")], now=datetime.now(UTC))
+    for payment_id in ("old", "shown", "ended"):
         discoveries.note_ended("qpay", payment_id, outcome="ignored")
     discoveries.note_asked("qpay", [NOON - 365 * 24 * HOUR], asked_at=NOON, question=None, total=None)
     with pool.connection() as connection:
-        connection.execute("UPDATE found_payment SET ended_at = now() - interval '5 days' WHERE payment_id = 'old'")
+        connection.execute("UPDATE found_payment SET ended_at = %s WHERE payment_id IN ('old', 'shown')", (long_ago,))
 
     assert discoveries.forget() == 1
 
     with pool.connection() as connection:
         rows = connection.execute("SELECT payment_id FROM found_payment ORDER BY 1").fetchall()
-    assert [row["payment_id"] for row in rows] == ["ended", "followed"]
+    assert [row["payment_id"] for row in rows] == ["ended", "followed", "shown"]
     assert discoveries.windows("qpay", since=NOON - 400 * 24 * HOUR) == {}
