@@ -49,8 +49,7 @@ def killed_in_the_middle(stage: Stage) -> None:
             time.sleep(stage.rng.uniform(0, 1.5))
             stage.start_postgres()
         else:
-            os.kill(_sleepers(stage)[0], signal.SIGKILL)  # the server then ends every session and recovers
-            wait_for("PostgreSQL is back", lambda: _is_up(stage), within_s=30)
+            _kill_a_session(stage)
         stage.as_superuser(_DAWDLE.format(seconds=0))
         for pid in _sleepers(stage):
             stage.as_superuser(f"SELECT pg_terminate_backend({pid})")
@@ -84,6 +83,22 @@ def _kill_in_replay(stage: Stage) -> None:
 def _sleepers(stage: Stage) -> list[int]:
     with stage.eyes() as eyes:
         return [int(str(row["pid"])) for row in eyes.execute(_SLEEPERS)]
+
+
+def _kill_a_session(stage: Stage) -> None:
+    """Kill -9 one session: the server then ends every other, one of ours among them, and recovers."""
+    with stage.eyes() as other:
+        os.kill(_sleepers(stage)[0], signal.SIGKILL)
+        wait_for("PostgreSQL ends every session", lambda: _is_over(other), within_s=30)
+    wait_for("PostgreSQL is back", lambda: _is_up(stage), within_s=30)
+
+
+def _is_over(session: psycopg.Connection[dict[str, object]]) -> bool:
+    try:
+        session.execute("SELECT 1")
+    except psycopg.OperationalError:
+        return True
+    return False
 
 
 def _is_up(stage: Stage) -> bool:
