@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from domain.gateway import FoundPage, RowStatus, UnreadableRow
+from domain.payment_row import FoundPage, RowStatus, UnreadableRow
 
 WINDOW = timedelta(minutes=15)
 """How long a window is. At 10,000 payments a day it has a page of a hundred; each costs some eighteen calls in all."""

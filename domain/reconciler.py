@@ -10,8 +10,8 @@ from moneyed import Money
 
 from domain.checked_invoice import CheckedInvoice
 from domain.discrepancy import Discrepancy, DiscrepancyKind
-from domain.gateway import CheckAnswer, PaymentRow, RowStatus, UnreadableRow
 from domain.payment_event import GATEWAY_REF, Kind, OccurredAtSource, PaymentEvent
+from domain.payment_row import CheckAnswer, PaymentRow, RowStatus, UnreadableRow
 from domain.questions import questions_about
 from domain.recorded import PaymentKey, Recorded, RecordedEvent, RecordedPayment
 from domain.strange_rows import about_unknown_status, about_unreadable, understood

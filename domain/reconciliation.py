@@ -10,8 +10,8 @@ from uuid import UUID
 from moneyed import Money
 
 from domain.discrepancy import DiscrepancyKind
-from domain.gateway import RowStatus, UnreadableRow
 from domain.payment_event import OccurredAtSource
+from domain.payment_row import RowStatus, UnreadableRow
 from domain.reconciler import furthest_along
 
 

@@ -9,7 +9,7 @@ from hashlib import sha256
 
 from domain.checked_invoice import CheckedInvoice
 from domain.discrepancy import Discrepancy, DiscrepancyKind
-from domain.gateway import PaymentRow, RowStatus, UnreadableRow
+from domain.payment_row import PaymentRow, RowStatus, UnreadableRow
 from domain.recorded import PaymentKey
 
 NOT_UNDERSTOOD = frozenset({DiscrepancyKind.UNKNOWN_STATUS, DiscrepancyKind.UNREADABLE_ROW})

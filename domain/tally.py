@@ -6,7 +6,7 @@ from hashlib import sha256
 
 from moneyed import Money
 
-from domain.gateway import RowStatus
+from domain.payment_row import RowStatus
 from domain.reconciliation import Comparison, ListedPayment, Verdict
 
 

@@ -4,8 +4,8 @@ from datetime import datetime
 from typing import assert_never
 
 from domain.discrepancy import Discrepancy, DiscrepancyKind
-from domain.gateway import PaymentRow, RowStatus, UnreadableRow
 from domain.payment_event import GATEWAY_REF, Kind, OccurredAtSource, PaymentEvent, Source
+from domain.payment_row import PaymentRow, RowStatus, UnreadableRow
 from domain.reconciler import Decision
 from domain.recorded import PaymentKey, Recorded
 

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from domain.gateway import FoundPayment, PaymentGateway, UnreadableRow
+from domain.gateway import PaymentGateway
+from domain.payment_row import FoundPayment, UnreadableRow
 
 ROOM = timedelta(minutes=10)
 """A payment may be listed by a time that is so far from the one that it tells."""

@@ -12,16 +12,9 @@ from adapters.postgres.ledger import Ledger, LedgerBusyError
 from adapters.postgres.recorded import About
 from adapters.postgres.ties import TiedQr, Ties
 from domain.following import Followed, RingQr, Step, Unmatched, next_step
-from domain.gateway import (
-    FoundPayment,
-    GatewayError,
-    GatewayOutcomeUnknownError,
-    GatewayRefusedError,
-    PaymentGateway,
-    RowStatus,
-    UnreadableRow,
-)
+from domain.gateway import GatewayError, GatewayOutcomeUnknownError, GatewayRefusedError, PaymentGateway
 from domain.payment_event import Source
+from domain.payment_row import FoundPayment, RowStatus, UnreadableRow
 from domain.unmatched import file_unmatched
 from worker.clock import Clock
 from worker.ring import Ring

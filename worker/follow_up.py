@@ -14,8 +14,9 @@ from adapters.postgres.reconciliations import Question, Reconciliations
 from adapters.postgres.ties import TiedQr, Ties
 from domain.discrepancy import Discrepancy, DiscrepancyKind
 from domain.following import Unmatched
-from domain.gateway import FoundPayment, PaymentGateway, PaymentRow
+from domain.gateway import PaymentGateway
 from domain.payment_event import Source
+from domain.payment_row import FoundPayment, PaymentRow
 from domain.reconciliation import Comparison, ListedPayment, Verdict
 from worker.clock import Clock
 from worker.ring import Ring

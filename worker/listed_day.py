@@ -8,8 +8,8 @@ from itertools import islice
 
 from adapters.postgres.ties import TiedQr
 from domain.days import Day
-from domain.gateway import FoundPayment, RowStatus, UnreadableRow
 from domain.money import from_minor_units, minor_units
+from domain.payment_row import FoundPayment, RowStatus, UnreadableRow
 from domain.reconciliation import ListedPayment, digest_of, merge
 
 UNREADABLE_MAX = 1_000

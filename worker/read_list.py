@@ -5,7 +5,8 @@ from datetime import datetime
 
 import structlog
 
-from domain.gateway import FoundPayment, PaymentGateway, UnreadableRow
+from domain.gateway import PaymentGateway
+from domain.payment_row import FoundPayment, UnreadableRow
 
 log = structlog.get_logger()
 

@@ -10,8 +10,9 @@ from adapters.postgres.reconciliations import CleanRun, Reconciliations, Run
 from adapters.postgres.ties import Ties
 from domain.days import Day
 from domain.discrepancy import Discrepancy, DiscrepancyKind
-from domain.gateway import FoundPayment, PaymentGateway, UnreadableRow
+from domain.gateway import PaymentGateway
 from domain.payment_event import OccurredAtSource, Source
+from domain.payment_row import FoundPayment, UnreadableRow
 from domain.reconciliation import AGREED, Comparison, ListedPayment, OnRecord, Verdict, compare
 from domain.tally import Sums, Tally
 from worker.batches import batches_of

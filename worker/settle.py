@@ -17,16 +17,13 @@ from adapters.postgres.ledger import Appended, Ledger
 from adapters.postgres.recorded import About, nothing_paid
 from domain.check_request import held_back_delay_s, retry_delay_or_park
 from domain.gateway import (
-    CheckAnswer,
     GatewayError,
     GatewayHeldBackError,
     GatewayRefusedError,
     GatewayUnauthorisedError,
     PaymentGateway,
-    PaymentRow,
-    RowStatus,
-    UnreadableRow,
 )
+from domain.payment_row import CheckAnswer, PaymentRow, RowStatus, UnreadableRow
 from domain.reconciler import CheckedInvoice, reconcile
 from worker.clock import Clock
 from worker.held import Held

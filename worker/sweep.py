@@ -12,15 +12,8 @@ from adapters.postgres.discoveries import Discoveries
 from adapters.postgres.discrepancies import Discrepancies
 from domain.discovery import WINDOW, Reading, Window, due_windows, put_together
 from domain.discrepancy import Discrepancy, DiscrepancyKind
-from domain.gateway import (
-    FoundPage,
-    FoundPayment,
-    GatewayError,
-    GatewayOutcomeUnknownError,
-    PaymentGateway,
-    RowStatus,
-    UnreadableRow,
-)
+from domain.gateway import GatewayError, GatewayOutcomeUnknownError, PaymentGateway
+from domain.payment_row import FoundPage, FoundPayment, RowStatus, UnreadableRow
 from worker.clock import Clock
 
 log = structlog.get_logger()

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import structlog
 
 from adapters.postgres.ties import TiedQr, Ties
-from domain.gateway import FoundPayment, PaymentGateway, UnreadableRow
+from domain.gateway import PaymentGateway
+from domain.payment_row import FoundPayment, UnreadableRow
 
 log = structlog.get_logger()
 

@@ -10,8 +10,8 @@ from adapters.postgres.connection import Pool, Row
 from adapters.postgres.queries import load_queries
 from domain.discovery import Asked
 from domain.following import Check
-from domain.gateway import FoundPayment, UnreadableRow
 from domain.payment_event import Source
+from domain.payment_row import FoundPayment, UnreadableRow
 
 _queries = load_queries("discoveries")
 

@@ -8,8 +8,8 @@ from datetime import datetime
 from adapters.postgres.check_requests import ClaimedCheck
 from adapters.postgres.connection import Pool
 from adapters.postgres.queries import load_queries
-from domain.gateway import PaymentRow, UnreadableRow
 from domain.money import minor_units
+from domain.payment_row import PaymentRow, UnreadableRow
 
 _queries = load_queries("history")
 

@@ -19,15 +19,12 @@ from adapters.qpay.wire import InvoiceBody, read_any, read_body
 from domain.gateway import (
     CancelOutcome,
     Capabilities,
-    CheckAnswer,
-    FoundPage,
-    FoundPayment,
     GatewayInvoiceRef,
     GatewayRefusedError,
     InvoiceToIssue,
     IssuedInvoice,
-    UnreadableRow,
 )
+from domain.payment_row import CheckAnswer, FoundPage, FoundPayment, UnreadableRow
 
 NOT_TOLD = UnreadableRow(reason="QPay counts more payments than it tells of", raw=None)
 """Stands for payments that are counted and never shown: not to be taken for an answer with all rows."""

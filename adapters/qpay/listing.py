@@ -13,7 +13,8 @@ from adapters.qpay.paging import Paging
 from adapters.qpay.rows import read_found
 from adapters.qpay.session import Calls, Session
 from adapters.qpay.wire import PageBody, read_body
-from domain.gateway import FoundPage, FoundPayment, GatewayUnreadableError
+from domain.gateway import GatewayUnreadableError
+from domain.payment_row import FoundPage, FoundPayment
 
 SPLIT_MIN = timedelta(seconds=2)
 """A window this short is not halved any more: the wire's times are in whole seconds."""

@@ -9,8 +9,8 @@ from adapters.calls.answers import visible
 from adapters.calls.json_body import as_storable
 from adapters.calls.shapes import QR_TEXT_MAX_CHARS, faults
 from adapters.qpay.wire import IdentityBody, NumberBody, PlaceBody, RowBody
-from domain.gateway import FoundPayment, PaymentRow, RowStatus, UnreadableRow
 from domain.money import money
+from domain.payment_row import FoundPayment, PaymentRow, RowStatus, UnreadableRow
 
 STATUS_MAX_CHARS = 40
 

@@ -14,8 +14,9 @@ from adapters.socialpay.checksum import is_signed, ways_to_write
 from adapters.socialpay.config import SocialPayConfig
 from adapters.socialpay.errors import Meaning
 from adapters.socialpay.wire import PAID, PaymentBody
-from domain.gateway import GatewayUnreadableError, PaymentRow, RowStatus, UnreadableRow
+from domain.gateway import GatewayUnreadableError
 from domain.money import MNT, money
+from domain.payment_row import PaymentRow, RowStatus, UnreadableRow
 
 STATUS_MAX_CHARS = 40
 APPROVAL_CODE = "approval_code"

@@ -18,16 +18,13 @@ from domain.gateway import (
     NOT_OFFERED,
     CancelOutcome,
     Capabilities,
-    CheckAnswer,
-    FoundPage,
-    FoundPayment,
     GatewayInvoiceRef,
     GatewayRefusedError,
     InvoiceToIssue,
     IssuedInvoice,
     Push,
-    UnreadableRow,
 )
+from domain.payment_row import CheckAnswer, FoundPage, FoundPayment, UnreadableRow
 
 BODY_MAX_BYTES = 200_000
 """Counts the bodies of one public call together: an answer has less than a thousand bytes."""

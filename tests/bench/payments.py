@@ -10,9 +10,10 @@ from uuid import UUID
 
 from adapters.postgres.check_requests import ClaimedCheck
 from adapters.postgres.recorded import About
-from domain.gateway import CheckAnswer, GatewayInvoiceRef, PaymentRow, RowStatus
+from domain.gateway import GatewayInvoiceRef
 from domain.money import from_minor_units
 from domain.payment_event import GATEWAY_REF, Kind, OccurredAtSource, PaymentEvent, Source
+from domain.payment_row import CheckAnswer, PaymentRow, RowStatus
 from domain.reconciler import CheckedInvoice
 from tests.bench.database import OpenQr
 

@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from domain.balance import fold
-from domain.gateway import PaymentRow, RowStatus
 from domain.invoice import ChangeKind, InvoiceChange
 from domain.money import money
 from domain.payment_event import Kind, OccurredAtSource, PaymentEvent, Source
+from domain.payment_row import PaymentRow, RowStatus
 from domain.reconciler import CheckedInvoice
 from domain.recorded import BankMoney, PaymentKey, Recorded, RecordedEvent, RecordedInvoice, RecordedPayment, route_of
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.discovery import LATE, LOOK_BACK, SETTLING, SPAN, WINDOW, Asked, Reading, Window, due_windows, put_together
-from domain.gateway import FoundPage, FoundPayment, RowStatus, UnreadableRow
+from domain.payment_row import FoundPage, FoundPayment, RowStatus, UnreadableRow
 from tests.domain.samples import NOON, a_row
 
 SWEEP = timedelta(minutes=5)

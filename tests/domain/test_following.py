@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from domain.discrepancy import DiscrepancyKind
 from domain.following import CHECKS_OF_EACH, GRACE, Check, Followed, RingQr, Step, Unmatched, next_step
-from domain.gateway import RowStatus, UnreadableRow
 from domain.payment_event import Kind, Source
+from domain.payment_row import RowStatus, UnreadableRow
 from domain.recorded import Recorded, RecordedPayment
 from domain.unmatched import file_unmatched
 from tests.domain.samples import NOON, a_row

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from domain.balance import Balance, fold
 from domain.discrepancy import DiscrepancyKind
-from domain.gateway import CheckAnswer, PaymentRow, RowStatus, UnreadableRow
 from domain.invoice import ChangeKind, InvoiceChange
 from domain.money import money
 from domain.payment_event import Kind, OccurredAtSource, PaymentEvent
+from domain.payment_row import CheckAnswer, PaymentRow, RowStatus, UnreadableRow
 from domain.reconciler import Decision, reconcile
 from domain.recorded import Recorded
 from tests.domain.samples import GATEWAY_INVOICE, NOON, a_check, a_row, an_event, recorded

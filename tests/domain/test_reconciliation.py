@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from domain.days import Day
 from domain.discrepancy import DiscrepancyKind
-from domain.gateway import RowStatus, UnreadableRow
 from domain.money import money
 from domain.payment_event import OccurredAtSource
+from domain.payment_row import RowStatus, UnreadableRow
 from domain.reconciliation import AGREED, Aspect, Comparison, ListedPayment, OnRecord, Verdict, compare, merge
 from domain.tally import Tally, figures_here, figures_there
 

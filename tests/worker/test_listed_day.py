@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.days import Day
-from domain.gateway import FoundPayment, PaymentRow, RowStatus, UnreadableRow
 from domain.money import money
+from domain.payment_row import FoundPayment, PaymentRow, RowStatus, UnreadableRow
 from worker.listed_day import ListedDay
 
 DAY = Day.of(date(2026, 11, 22), zone=ZoneInfo("Asia/Ulaanbaatar"))

@@ -17,10 +17,10 @@ from adapters.postgres.invoices import Invoices
 from adapters.postgres.ledger import Ledger
 from adapters.postgres.recorded import About
 from domain.command import Command
-from domain.gateway import CheckAnswer, PaymentRow, RowStatus
 from domain.manual import ManualPayment, Method
 from domain.money import money
 from domain.payment_event import Source
+from domain.payment_row import CheckAnswer, PaymentRow, RowStatus
 from domain.reconciler import CheckedInvoice, reconcile
 from domain.statement_match import State
 from tests import statements as written

@@ -6,7 +6,7 @@ from datetime import datetime
 from moneyed import Money
 from rich.table import Table
 
-from domain.gateway import UnreadableRow
+from domain.payment_row import UnreadableRow
 from domain.reconciliation import Comparison, ListedPayment, OnRecord, Verdict
 from domain.tally import Figures, Sums
 from worker.cli.differences import value_json, value_text

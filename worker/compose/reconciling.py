@@ -10,7 +10,7 @@ from adapters.postgres.discrepancies import Discrepancies
 from adapters.postgres.reconciliations import Reconciliations
 from adapters.postgres.schedule import ScheduleRuns
 from adapters.postgres.ties import Ties
-from domain.gateway import FoundPayment
+from domain.payment_row import FoundPayment
 from domain.schedule import Nightly, latest_night
 from worker.accounts import Accounts
 from worker.clock import Clock, utc_now

@@ -15,7 +15,6 @@ from moneyed import Money
 from domain.gateway import (
     NOT_OFFERED,
     CancelOutcome,
-    FoundPayment,
     GatewayBusyError,
     GatewayError,
     GatewayInvoiceRef,
@@ -26,10 +25,8 @@ from domain.gateway import (
     InvoiceToIssue,
     IssuedInvoice,
     PaymentGateway,
-    PaymentRow,
-    RowStatus,
-    UnreadableRow,
 )
+from domain.payment_row import FoundPayment, PaymentRow, RowStatus, UnreadableRow
 from tests.adapters.gateways.rig import CALL_S, SECRET, Mood, Rig
 from tests.found_within import found_within
 

@@ -13,9 +13,9 @@ from adapters.postgres.invoices import Invoices
 from adapters.postgres.ledger import Ledger
 from adapters.postgres.recorded import About, nothing_paid
 from domain.command import Command
-from domain.gateway import CheckAnswer
 from domain.money import money
 from domain.payment_event import Kind, Source
+from domain.payment_row import CheckAnswer
 from domain.reconciler import CheckedInvoice, Decision, reconcile
 from domain.recorded import Recorded
 from domain.refund import plan_refund

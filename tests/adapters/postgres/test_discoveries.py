@@ -13,8 +13,8 @@ from adapters.postgres.invoices import Invoices
 from adapters.postgres.ledger import Ledger
 from domain.discovery import Asked
 from domain.following import Check
-from domain.gateway import FoundPayment, RowStatus
 from domain.payment_event import Source
+from domain.payment_row import FoundPayment, RowStatus
 from tests.adapters.postgres.samples import NOON, append, finish, open_qr, put
 from tests.domain.samples import a_row, an_event
 

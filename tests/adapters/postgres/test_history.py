@@ -13,8 +13,8 @@ from adapters.postgres.connection import Pool, open_pool
 from adapters.postgres.history import ROWS_KEPT, History, Removed
 from adapters.postgres.invoices import Invoices
 from adapters.postgres.ledger import Ledger
-from domain.gateway import UnreadableRow
 from domain.payment_event import Source
+from domain.payment_row import UnreadableRow
 from tests.adapters.postgres.samples import NOON, append, open_qr, put
 from tests.domain.samples import a_row, an_event
 from worker.housekeeping import housekeep

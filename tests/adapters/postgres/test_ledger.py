@@ -17,10 +17,10 @@ from adapters.postgres.ledger import Appended, Ledger
 from adapters.postgres.recorded import About
 from domain.balance import fold
 from domain.discrepancy import Discrepancy, DiscrepancyKind
-from domain.gateway import CheckAnswer, PaymentRow
 from domain.invoice import ChangeKind, InvoiceChange
 from domain.money import minor_units, money
 from domain.payment_event import Kind, PaymentEvent, Source
+from domain.payment_row import CheckAnswer, PaymentRow
 from domain.reconciler import CheckedInvoice, Decision, reconcile
 from tests.adapters.postgres.samples import NOON, append, open_qr, put
 from tests.domain.samples import a_row, an_event

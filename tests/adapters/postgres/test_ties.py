@@ -8,7 +8,8 @@ from adapters.postgres.connection import Pool
 from adapters.postgres.invoices import Invoices
 from adapters.postgres.ledger import Ledger
 from adapters.postgres.ties import TiedBy, Ties
-from domain.gateway import FoundPayment, IssuedInvoice
+from domain.gateway import IssuedInvoice
+from domain.payment_row import FoundPayment
 from tests.adapters.postgres.samples import NOON, append, put, qr_store
 from tests.domain.samples import a_row, an_event
 

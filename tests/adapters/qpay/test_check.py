@@ -8,7 +8,8 @@ from moneyed import Money
 
 from adapters.qpay.config import Limits
 from adapters.qpay.gateway import NOT_TOLD, QPayGateway
-from domain.gateway import CheckAnswer, GatewayUnreadableError, PaymentRow, RowStatus, UnreadableRow
+from domain.gateway import GatewayUnreadableError
+from domain.payment_row import CheckAnswer, PaymentRow, RowStatus, UnreadableRow
 from tests.adapters.qpay.conftest import OpenGateway
 from tests.adapters.qpay.scripted import ScriptedQPay, answer, fixture, rows
 from tests.adapters.refs import ref

@@ -9,14 +9,8 @@ from moneyed import Money
 
 from adapters.qpay.details import InvoiceStatus
 from adapters.qpay.gateway import QPayGateway
-from domain.gateway import (
-    FoundPayment,
-    GatewayOutcomeUnknownError,
-    GatewayRefusedError,
-    GatewayUnreadableError,
-    RowStatus,
-    UnreadableRow,
-)
+from domain.gateway import GatewayOutcomeUnknownError, GatewayRefusedError, GatewayUnreadableError
+from domain.payment_row import FoundPayment, RowStatus, UnreadableRow
 from tests.adapters.qpay.scripted import ScriptedQPay, answer, fixture
 
 PAYMENT = "GET /v2/payment/100000000000001"

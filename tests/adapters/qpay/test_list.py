@@ -9,13 +9,8 @@ from moneyed import Money
 
 from adapters.qpay.config import Limits, QPayConfig
 from adapters.qpay.gateway import QPayGateway
-from domain.gateway import (
-    FoundPayment,
-    GatewayError,
-    GatewayOutcomeUnknownError,
-    GatewayUnreadableError,
-    UnreadableRow,
-)
+from domain.gateway import GatewayError, GatewayOutcomeUnknownError, GatewayUnreadableError
+from domain.payment_row import FoundPayment, UnreadableRow
 from tests.adapters.qpay.conftest import OpenGateway
 from tests.adapters.qpay.listed import LIST, NOW, ULAANBAATAR, UTC_CLOCK, Lister, every_minute, listed
 from tests.adapters.qpay.scripted import ScriptedQPay, answer, fixture, rows

@@ -19,14 +19,9 @@ from adapters.qpay.errors import error_from
 from adapters.qpay.issuing import read_issued
 from adapters.qpay.rows import read_found, read_row
 from adapters.qpay.wire import InvoiceBody, PageBody, TokenBody, read_any, read_body
-from domain.gateway import (
-    FoundPayment,
-    GatewayError,
-    GatewayUnreadableError,
-    PaymentRow,
-    UnreadableRow,
-)
+from domain.gateway import GatewayError, GatewayUnreadableError
 from domain.money import minor_units
+from domain.payment_row import FoundPayment, PaymentRow, UnreadableRow
 from tests.adapters.qpay.scripted import fixture
 
 VALUE: st.SearchStrategy[Any] = (

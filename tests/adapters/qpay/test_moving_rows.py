@@ -10,7 +10,8 @@ from adapters.qpay.config import PAGE_ROWS
 from adapters.qpay.gateway import NOT_TOLD, QPayGateway
 from adapters.qpay.paging import Paging, name_of
 from adapters.qpay.wire import PageBody
-from domain.gateway import GatewayUnreadableError, PaymentRow
+from domain.gateway import GatewayUnreadableError
+from domain.payment_row import PaymentRow
 from tests.adapters.qpay.scripted import Exchange, ScriptedQPay, rows
 from tests.adapters.refs import ref
 

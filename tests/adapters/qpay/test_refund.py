@@ -15,9 +15,8 @@ from domain.gateway import (
     GatewayRefusedError,
     GatewayUnreadableError,
     InvoiceToIssue,
-    PaymentRow,
-    RowStatus,
 )
+from domain.payment_row import PaymentRow, RowStatus
 from simulator.facts import PAID, Merchant, PaymentType
 from simulator.paying import pay
 from simulator.server import Running, serving

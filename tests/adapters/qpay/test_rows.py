@@ -12,8 +12,8 @@ from moneyed import Money
 
 from adapters.calls.json_body import as_storable, read_json
 from adapters.qpay.rows import read_row
-from domain.gateway import PaymentRow, RowStatus, UnreadableRow
 from domain.money import minor_units
+from domain.payment_row import PaymentRow, RowStatus, UnreadableRow
 
 JSON: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec=None)),

@@ -10,15 +10,8 @@ from moneyed import Money
 
 from adapters.qpay.config import Limits, QPayConfig
 from adapters.qpay.gateway import QPayGateway
-from domain.gateway import (
-    CancelOutcome,
-    FoundPayment,
-    GatewayError,
-    InvoiceToIssue,
-    PaymentRow,
-    RowStatus,
-    UnreadableRow,
-)
+from domain.gateway import CancelOutcome, GatewayError, InvoiceToIssue
+from domain.payment_row import FoundPayment, PaymentRow, RowStatus, UnreadableRow
 from simulator.facts import PAID, Merchant, PaymentType
 from simulator.faults import Fault, Rule
 from simulator.paying import pay

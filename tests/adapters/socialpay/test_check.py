@@ -15,11 +15,9 @@ from domain.gateway import (
     GatewayRefusedError,
     GatewayUnauthorisedError,
     GatewayUnreadableError,
-    PaymentRow,
-    RowStatus,
-    UnreadableRow,
 )
 from domain.money import minor_units
+from domain.payment_row import PaymentRow, RowStatus, UnreadableRow
 from tests.adapters.qpay.scripted import ScriptedQPay, answer
 from tests.adapters.socialpay.conftest import CHECK, RENT, SECRET, fixture, paid, refused
 
