@@ -1,5 +1,6 @@
 """A sound installation for the doctor to look at, and what stands in for the internet around it."""
 
+import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -47,14 +48,16 @@ PATIENCE_S = 3.0
 class Internet(httpx.BaseTransport):
     """Leads one name to an address of this machine, and everything else where it says."""
 
-    def __init__(self, leads_to: str) -> None:
+    def __init__(self, leads_to: str, *, trusting: ssl.SSLContext | None = None) -> None:
+        """`trusting` are the certificates that are taken; those of the internet without it."""
         self._leads_to = httpx.URL(leads_to)
-        self._inner = httpx.HTTPTransport()
+        self._inner = httpx.HTTPTransport(verify=trusting or True)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         if request.url.host == NAME:
             there = self._leads_to
             request.url = request.url.copy_with(scheme=there.scheme, host=there.host, port=there.port)
+            request.extensions = {**request.extensions, "sni_hostname": NAME}
         return self._inner.handle_request(request)
 
     def close(self) -> None:
@@ -97,10 +100,15 @@ def findings(
     leads_to: str = "http://127.0.0.1:1",
     resolved: Sequence[str] | None = PUBLIC,
     jobs: Sequence[Job] = (OFTEN,),
+    trusting: ssl.SSLContext | None = None,
 ) -> list[Finding]:
     """What the doctor finds; `only` these checks, and what they need."""
     with compose_doctor(
-        loaded, jobs=jobs, resolve=lambda _: resolved, transport=Internet(leads_to), patience_s=PATIENCE_S
+        loaded,
+        jobs=jobs,
+        resolve=lambda _: resolved,
+        transport=Internet(leads_to, trusting=trusting),
+        patience_s=PATIENCE_S,
     ) as checks:
         return examine(_with_needs(checks, only) if only else checks)
 

@@ -21,6 +21,10 @@ class NoAnswerError(Exception):
     """Nobody answered. The message says why, without an address."""
 
 
+class NoTrustError(NoAnswerError):
+    """Somebody takes connections there, and nobody who looks at certificates speaks with them."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """What came back."""
@@ -49,7 +53,7 @@ def asking(client: httpx.Client) -> Ask:
         except httpx.InvalidURL:
             raise NoAnswerError("the address cannot be called") from None
         except httpx.HTTPError as error:
-            raise NoAnswerError(_why(error)) from None
+            raise _no_answer(error) from None
 
     return ask
 
@@ -87,17 +91,17 @@ def _date(text: str) -> datetime | None:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
-def _why(error: httpx.HTTPError) -> str:
+def _no_answer(error: httpx.HTTPError) -> NoAnswerError:
     """Say why nobody answered; what an error says itself may repeat the address, which holds a token."""
     if isinstance(error, httpx.ConnectError):
         cause: BaseException | None = error
         while cause is not None:
             if isinstance(cause, ssl.SSLCertVerificationError):
-                return f"its certificate is not taken: {plain(cause.verify_message)}"
+                return NoTrustError(f"its certificate is not taken: {plain(cause.verify_message)}")
             if isinstance(cause, ssl.SSLError):
-                return "it does not speak TLS as it should"
+                return NoTrustError("it does not speak TLS as it should")
             cause = cause.__cause__ or cause.__context__
-        return "nobody takes connections there"
+        return NoAnswerError("nobody takes connections there")
     if isinstance(error, httpx.TimeoutException):
-        return "no answer in time"
-    return f"the connection was lost ({type(error).__name__})"
+        return NoAnswerError("no answer in time")
+    return NoAnswerError(f"the connection was lost ({type(error).__name__})")

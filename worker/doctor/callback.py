@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from worker.doctor.ask import Answer, Ask, NoAnswerError
+from worker.doctor.ask import Answer, Ask, NoAnswerError, NoTrustError
 from worker.doctor.finding import About, Finding
 
 CALLBACK, PUSH, INTERNET = About("callback"), About("push"), About("internet")
@@ -20,7 +20,7 @@ def judge_callback(setting: str, url: str, *, ask: Ask, live: bool) -> Iterator[
     try:
         answer = ask("GET", f"{url}?qpay_payment_id=doctor")
     except NoAnswerError as error:
-        yield _unreached(CALLBACK, setting, str(error), live=live)
+        yield _unreached(CALLBACK, setting, error, live=live)
         return
     match answer:
         case Answer(status=200, body=body) if body == SUCCESS:
@@ -51,7 +51,7 @@ def judge_push(setting: str, url: str, *, body: bytes, ask: Ask, live: bool) -> 
     try:
         answer = ask("POST", url, content=body)
     except NoAnswerError as error:
-        yield _unreached(PUSH, setting, str(error), live=live)
+        yield _unreached(PUSH, setting, error, live=live)
         return
     match answer:
         case Answer(status=200, body=said) if said == "OK":
@@ -81,12 +81,12 @@ def judge_internet(last_callback_at: datetime | None, *, now: datetime) -> Itera
     )
 
 
-def _unreached(about: About, setting: str, why: str, *, live: bool) -> Finding:
-    return about.fault(
-        f"{setting} cannot be reached from here: {why}",
-        "Start tootsoo web and what stands in front of it; a firewall may keep this machine alone from it.",
-        live=live,
-    )
+def _unreached(about: About, setting: str, error: NoAnswerError, *, live: bool) -> Finding:
+    if isinstance(error, NoTrustError):
+        action = "Give what speaks TLS in front of tootsoo web a valid certificate for that name, with its whole chain."
+    else:
+        action = "Start tootsoo web and what stands in front of it; a firewall may keep this machine alone from it."
+    return about.fault(f"{setting} cannot be reached from here: {error}", action, live=live)
 
 
 def _refused(about: About, setting: str, answer: Answer, *, path: str, live: bool) -> Finding:
