@@ -161,8 +161,8 @@ class Faults:
 
     def _require_possible(self, rule: Rule) -> None:
         if rule.endpoint != EVERY and rule.endpoint not in self._possible:
-            raise ValueError(f"no such endpoint: {rule.endpoint}")
+            raise ValueError(f"no such endpoint: {rule.endpoint}. There are *, {', '.join(self._possible)}")
         if rule.kind != EVERY and rule.kind not in set(Fault):
-            raise ValueError(f"no such fault: {rule.kind}")
+            raise ValueError(f"no such fault: {rule.kind}. There are *, {', '.join(Fault)}")
         if EVERY not in {rule.endpoint, rule.kind} and rule.kind not in self._possible[rule.endpoint]:
             raise ValueError(f"{rule.kind} cannot meet {rule.endpoint}")

@@ -1,12 +1,12 @@
 """One invoice: as a phone shows it, what its customer can do, and what became of it."""
 
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from simulator.facts import PAID, Invoice, InvoiceState, Payment, PaymentType
 from simulator.pages.assets import SOCIALPAY
@@ -32,6 +32,12 @@ class PayForm(BaseModel):
     amount: Annotated[int, Field(gt=0, le=10**12)] | None = None
     callback: Literal["send", "drop", "repeat", "delay", "early"] = "send"
     force: bool = False
+
+    @model_validator(mode="after")
+    def _a_part_says_how_much(self) -> Self:
+        if self.how == "part" and self.amount is None:
+            raise ValueError("a part needs an amount")
+        return self
 
 
 @router.get("/s/{invoice_id}")

@@ -40,7 +40,7 @@ _WORDS = {
     "pay_twice": ("Pay twice", "Хоёр удаа төлөх"),
     "pay_card": ("Pay by card", "Картаар төлөх"),
     "pay_fail": ("Let it fail", "Амжилтгүй болгох"),
-    "pay_again": ("Pay all the same", "Гэсэн ч төлөх"),
+    "pay_again": ("Pay all the same", "Тэгсэн ч төлөх"),
     "expire": ("Let it run out", "Хугацааг дуусгах"),
     "force": ("even if the gateway would refuse it", "Төлбөрийн систем зөвшөөрөхгүй байсан ч"),
     "callback": ("The callback", "Мэдэгдэл (callback)"),

@@ -122,7 +122,14 @@ def test_an_invoice_runs_out_by_its_button_and_is_paid_all_the_same(shop: Shop, 
 
 
 @pytest.mark.parametrize(
-    "form", [{"how": "nonsense"}, {"how": "part", "amount": "1.5"}, {"nonsense": "1"}, {"amount": "x"}]
+    "form",
+    [
+        {"how": "nonsense"},
+        {"how": "part", "amount": "1.5"},
+        {"how": "part", "amount": ""},
+        {"nonsense": "1"},
+        {"amount": "x"},
+    ],
 )
 def test_a_form_that_makes_no_sense_pays_nothing(shop: Shop, bearer: Bearer, form: dict[str, str]) -> None:
     invoice_id = bearer.issue(amount=100, allow_partial=True)["invoice_id"]
