@@ -1,5 +1,6 @@
 """Follow: bring each payment that a list has shown to its invoice, by one check, or file it when it is on none."""
 
+import threading
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -18,6 +19,7 @@ from domain.payment_row import FoundPayment, RowStatus, UnreadableRow
 from domain.unmatched import file_unmatched
 from worker.clock import Clock
 from worker.ring import Ring
+from worker.sweep import STOPPED
 
 log = structlog.get_logger()
 
@@ -62,6 +64,7 @@ class Follow:
         ring: Ring,
         clock: Clock,
         unmatched: Unmatched,
+        told_to_stop: threading.Event,
     ) -> None:
         self._discoveries = discoveries
         self._ties = ties
@@ -70,6 +73,7 @@ class Follow:
         self._ring = ring
         self._clock = clock
         self._unmatched = unmatched
+        self._told_to_stop = told_to_stop
 
     def __call__(self, gateway: PaymentGateway, *, may_ask: bool = True) -> Steps:
         """Go through all followed payments once, page by page. Without `may_ask` no call is made.
@@ -87,6 +91,9 @@ class Follow:
         while page := self._discoveries.followed(gateway.name, after=after, page=PAGE):
             after = page[-1].payment_id
             for payment, ties in zip(page, self._ties.find(gateway.name, page), strict=True):
+                if self._told_to_stop.is_set():
+                    steps.failed = STOPPED
+                    return steps
                 try:
                     self._take(gateway, payment, ties, steps=steps)
                 except (psycopg.DataError, psycopg.IntegrityError, psycopg.ProgrammingError, LedgerBusyError):

@@ -27,6 +27,8 @@ ROUNDS_MAX = 2
 """A window whose rows moved while it was read is read once more at once; after that it is left to the next sweep."""
 
 
+STOPPED = "it was told to stop"
+
 UNREAD_MAX = 3
 """So many windows in a row that cannot be read: then it is the gateway, and the others are left to the next sweep."""
 
@@ -98,7 +100,10 @@ class Sweep:
         wide, unread_in_a_row = False, 0
         while waiting:
             swept.left = len(waiting)
-            if swept.stopped or self._told_to_stop.is_set() or swept.questions >= QUESTIONS_MAX:
+            if self._told_to_stop.is_set():
+                swept.failed, swept.stopped = STOPPED, True
+                return
+            if swept.questions >= QUESTIONS_MAX:
                 return
             must_be_exact = not wide and len(waiting) > 1
             try:

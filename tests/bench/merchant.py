@@ -140,6 +140,7 @@ def _discover(pool: Pool, gateway: QPayGateway, requests: CheckRequests, clock: 
             ring=ring,
             clock=clock,
             unmatched=Unmatched.SUSPENSE,
+            told_to_stop=threading.Event(),
         ),
     )
 

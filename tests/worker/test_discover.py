@@ -33,7 +33,7 @@ from worker.compose.discovering import compose_discover
 from worker.discover import Discover, Discovered, DiscoveryUnfinishedError, discover_once
 from worker.poll import poll_due
 from worker.settings import DiscoverySettings
-from worker.sweep import UNREAD_MAX
+from worker.sweep import STOPPED, UNREAD_MAX
 
 LIST, LOOK_UP = "POST /v2/payment/list", "GET /v2/payment/{payment_id}"
 PERIOD_S = 300.0
@@ -53,7 +53,12 @@ def unmatched() -> Unmatched:
 
 
 @pytest.fixture
-def discover(stack: Stack, unmatched: Unmatched) -> Iterator[Discover]:
+def told_to_stop() -> threading.Event:
+    return threading.Event()
+
+
+@pytest.fixture
+def discover(stack: Stack, unmatched: Unmatched, told_to_stop: threading.Event) -> Iterator[Discover]:
     groups = stack.groups
     with compose_discover(
         database=groups.database,
@@ -61,7 +66,7 @@ def discover(stack: Stack, unmatched: Unmatched) -> Iterator[Discover]:
         checks=groups.checks,
         accounts=groups.accounts,
         settings=DiscoverySettings(unmatched=unmatched),
-        told_to_stop=threading.Event(),
+        told_to_stop=told_to_stop,
     ) as discover:
         yield discover
 
@@ -409,6 +414,30 @@ def test_a_payment_that_the_gateway_never_tells_of_holds_up_no_other_and_is_not_
     assert first.failed == "1 payments could not be looked up: see the log"
     assert (again.steps.not_told, again.steps.looked_up, again.failed) == (0, 0, None)
     assert calls(stack, LOOK_UP) == 3
+
+
+@pytest.mark.usefixtures("working")
+@pytest.mark.parametrize("switches", [Switches(list_object_id="absent", list_without_qr_code=True)])
+def test_who_is_told_to_stop_asks_no_more_and_the_next_one_goes_on(
+    stack: Stack, discover: Discover, told_to_stop: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sold(stack, "order-1", "order-2", "order-3")
+    faults, draw = stack.simulator.world.faults, stack.simulator.world.faults.draw
+
+    def stop_at_the_first(endpoint: str) -> Drawn | None:
+        if endpoint == LOOK_UP:
+            told_to_stop.set()
+        return draw(endpoint)
+
+    monkeypatch.setattr(faults, "draw", stop_at_the_first)
+
+    stopped = run(discover)
+    monkeypatch.undo()
+    told_to_stop.clear()
+    again = run(discover)
+
+    assert (stopped.failed, stopped.steps.looked_up, stopped.steps.rung) == (STOPPED, 1, 1)
+    assert (again.failed, again.steps.looked_up) == (None, 2)
 
 
 @pytest.mark.parametrize("switches", [Switches(list_newest_first=True)])

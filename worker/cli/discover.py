@@ -23,7 +23,7 @@ from worker.stopping import stop_event
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of words.")]
 
-DAYS_MAX = 400
+DAYS, DAYS_MAX = 7, 400
 
 
 def add_to(app: typer.Typer) -> None:
@@ -36,10 +36,13 @@ def discover(
     report: Annotated[
         bool, typer.Option("--report", help="Show how payments became known, and what callbacks missed; ask nothing.")
     ] = False,
-    days: Annotated[int, typer.Option(min=1, max=DAYS_MAX, help="With --report: so many days, today included.")] = 7,
+    days: Annotated[
+        int | None,
+        typer.Option(min=1, max=DAYS_MAX, help="With --report: so many days, today included.", show_default="7"),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Find payments that nobody announced, as workers do every DISCOVER_EVERY_S: 0 done, 1 a gateway did not answer.
+    """Find payments that nobody announced, as workers do every DISCOVER_EVERY_S: 0 done, 1 not to its end.
 
     Reads what is due of each gateway's list of payments, and has the QRs checked that an unknown one is on. It may be
     stopped, killed and run again, also beside the workers' own.
@@ -47,8 +50,10 @@ def discover(
     Example: tootsoo discover --report --days 30
     """
     if report:
-        _report(days=days, as_json=as_json)
+        _report(days=days or DAYS, as_json=as_json)
         return
+    if days is not None:
+        raise typer.BadParameter("--days goes with --report")
     composed = compose_discover(
         database=load(DatabaseSettings),
         redis=load(RedisSettings),

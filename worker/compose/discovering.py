@@ -43,6 +43,7 @@ def discover_on(
             ring=core.ring,
             clock=utc_now,
             unmatched=settings.unmatched,
+            told_to_stop=told_to_stop,
         ),
     )
 
