@@ -1,8 +1,7 @@
 """Whether a statement's balances add up, line after line, whichever end it begins with."""
 
 from dataclasses import dataclass, field
-
-from moneyed import Money
+from decimal import Decimal
 
 from domain.statement import Direction, StatementLine
 
@@ -29,8 +28,8 @@ class RunningBalance:
             return
         if (before.account, before.balance.currency) != (line.account, line.balance.currency):
             return
-        oldest_first = before.balance + _signed(line) == line.balance
-        newest_first = line.balance + _signed(before) == before.balance
+        oldest_first = before.balance.amount + _signed(line) == line.balance.amount
+        newest_first = line.balance.amount + _signed(before) == before.balance.amount
         for way, adds_up in enumerate((oldest_first, newest_first)):
             if not adds_up:
                 self._counts[way] += 1
@@ -52,5 +51,5 @@ class RunningBalance:
         return tuple(self._breaks[self._counts.index(min(self._counts))])
 
 
-def _signed(line: StatementLine) -> Money:
-    return line.amount if line.direction is Direction.CREDIT else -line.amount
+def _signed(line: StatementLine) -> Decimal:
+    return line.amount.amount if line.direction is Direction.CREDIT else -line.amount.amount

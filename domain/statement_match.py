@@ -8,7 +8,7 @@ from enum import StrEnum
 from moneyed import Money
 
 from domain.recorded import PaymentKey
-from domain.statement_reference import TELLING_MIN_CHARS, folded, is_telling, references_in, words_in
+from domain.statement_reference import TELLING_MIN_CHARS, folded, is_telling, references_in
 
 NEAR = timedelta(days=3)
 """A gateway settles within so many days; longer apart, two equal amounts are two payments."""
@@ -18,6 +18,8 @@ CANDIDATES_TOLD = 5
 
 GATEWAY_WORDS = {"qpay": frozenset({"QPAY"}), "socialpay": frozenset({"SOCIALPAY"})}
 """How a bank's line names the gateway that settles, folded."""
+
+_ALL_GATEWAY_WORDS = frozenset().union(*GATEWAY_WORDS.values())
 
 
 class State(StrEnum):
@@ -180,7 +182,7 @@ class _Matcher:
         fits = self._twins(line)
         if not fits:
             return None
-        words = words_in(_said(line))
+        words = _said(line)
         named = [one for one in fits if _names_payment(one, words, line)]
         if not named:
             invoices = {one.id: one for one in self._named(line) if is_telling(folded(one.id))}
@@ -234,7 +236,7 @@ class _Matcher:
             why = Why.INVOICE_VOID
         elif invoice.outstanding != line.amount or invoice.id in self._paid:
             why = Why.OTHER_AMOUNT
-        elif any(names & words_in(_said(line)) for names in GATEWAY_WORDS.values()):
+        elif not _said(line).isdisjoint(_ALL_GATEWAY_WORDS):
             why = Why.GATEWAY_PAYMENT_UNKNOWN
         if why is None:
             self._paid.add(invoice.id)
@@ -286,8 +288,9 @@ def _is_near(payment: KnownPayment, line: OpenLine) -> bool:
     return line.posted_at - NEAR <= payment.occurred_at <= end + NEAR
 
 
-def _said(line: OpenLine) -> str:
-    return f"{line.description} , {line.counterparty_name or ''}"
+def _said(line: OpenLine) -> frozenset[str]:
+    """Return the words of a line and of its payer's name, and words in a row put together: Q Pay is QPAY as well."""
+    return references_in(line.description) | references_in(line.counterparty_name or "")
 
 
 def _told(candidates: Iterable[str]) -> tuple[str, ...]:

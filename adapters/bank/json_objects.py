@@ -23,9 +23,6 @@ DEPTH_MAX = 32
 
 _CHUNK_BYTES = 2**20
 
-_STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|(")[^"\\]*(?:\\.[^"\\]*)*\\?\Z', re.DOTALL)
-"""Whole strings, and one that goes on in the next chunk: of that the quote is left."""
-
 _ALL_BUT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")
@@ -90,7 +87,9 @@ def raw_of(row: Mapping[str, Any]) -> dict[str, object]:
 def _kept(value: object) -> object:
     match value:
         case str():
-            return _NO_TEXT.sub("\ufffd", value[:TEXT_MAX_CHARS])
+            return value if value.isprintable() and len(value) <= TEXT_MAX_CHARS else _cut(value)
+        case None | bool() | int():
+            return value
         case Decimal():
             return str(value)
         case dict():
@@ -98,20 +97,23 @@ def _kept(value: object) -> object:
         case list():
             return [_kept(part) for part in value[:PARTS_MAX]]
         case _:
-            return value
+            return _cut(str(value))
+
+
+def _cut(text: str) -> str:
+    return _NO_TEXT.sub("\ufffd", text[:TEXT_MAX_CHARS])
 
 
 def _require_shallow(path: Path) -> None:
     """Refuse a file that is made to fill memory: lists in lists in lists."""
-    depth, begins = 0, b""
+    depth, is_text, carried = 0, False, b""
     with _opened(path) as file:
         while chunk := file.read(_CHUNK_BYTES):
-            text = begins + chunk
-            rest = _STRINGS.sub(rb"\1", text)
-            begins = b""
-            if rest.endswith(b'"'):
-                is_escaping = (len(text) - len(text.rstrip(b"\\"))) % 2 == 1
-                begins = b'"\\' if is_escaping else b'"'
+            part = (carried + chunk).replace(b"\\\\", b"")
+            carried = b"\\" if part.endswith(b"\\") else b""
+            pieces = part.removesuffix(b"\\").replace(b'\\"', b"").split(b'"')
+            rest = b"".join(pieces[is_text::2])
+            is_text ^= len(pieces) % 2 == 0
             brackets = rest.translate(None, _ALL_BUT_BRACKETS)
             for _ in range(DEPTH_MAX):
                 brackets = brackets.replace(b"{}", b"").replace(b"[]", b"")

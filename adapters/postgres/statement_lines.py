@@ -167,7 +167,15 @@ class StatementLines:
             for one in decided
         ]
         with self._pool.connection() as connection:
-            return int(_queries.decide(connection, decided=json.dumps(rows), states=list(states), now=now))
+            return int(
+                _queries.decide(
+                    connection,
+                    decided=json.dumps(rows),
+                    line_ids=[one.line_id for one in decided],
+                    states=list(states),
+                    now=now,
+                )
+            )
 
     def list(self, *, states: Sequence[State], after: int, page: int) -> list[ShownLine]:
         """Read up to `page` lines in some states with ids over `after`, in the order of their ids."""

@@ -5,17 +5,19 @@ import os
 import re
 import signal
 import time
+from collections.abc import Sequence
 from functools import partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+import openpyxl
 import psycopg
 import pytest
 from psycopg.rows import TupleRow
 from psycopg_pool import PoolTimeout
 
 from adapters.bank.reader import open_statement
-from adapters.postgres.connection import open_pool
+from adapters.postgres.connection import Pool, open_pool
 from adapters.postgres.ledger import Ledger
 from adapters.postgres.statement_files import ImportRunsError
 from tests import statements as written
@@ -67,14 +69,37 @@ def lines_of(count: int) -> list[Said]:
 
 
 def read_in(url: str, path: Path) -> tuple[dict[str, int], float]:
-    """Read a file in; returns what it came to, and the CPU seconds of this process."""
+    """Read a file in; returns what it came to, and the CPU seconds of this process and of its server's sessions."""
     with open_pool(url, size=4) as pool:
         began_s = time.process_time()
         imported = import_on(pool)(
             open_statement(path, bank="khan", account=ACCOUNT), who="Bat", dry_run=False, tell=lambda *_: None
         )
         figures = {state.value: count for (state, _), count in imported.matched.counts.items()}
-        return {"new": imported.new, "seen": imported.seen} | figures, time.process_time() - began_s
+        used_s = time.process_time() - began_s + _sessions_s(pool)
+        return {"new": imported.new, "seen": imported.seen} | figures, used_s
+
+
+def _sessions_s(pool: Pool) -> float:
+    """CPU seconds of the sessions of a pool, where the server is on this machine; one side waits for the other."""
+    with pool.connection() as connection:
+        rows = connection.execute(
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'tootsoo'"
+        ).fetchall()
+    spent = [Path(f"/proc/{row['pid']}/stat") for row in rows]
+    fields = [one.read_text(encoding="utf-8").rpartition(")")[2].split() for one in spent if one.exists()]
+    return sum(int(user) + int(system) for _, *rest in fields for user, system in [rest[10:12]]) / os.sysconf(
+        "SC_CLK_TCK"
+    )
+
+
+def shared_xlsx(path: Path, lines: Sequence[Said]) -> Path:
+    """As spreadsheets save it: every text once, in a part of its own, which is read whole."""
+    book = openpyxl.Workbook()
+    for row in written.table_rows(lines):
+        book.worksheets[0].append(row)
+    book.save(path)
+    return path
 
 
 def peak_of(url: str, path: Path, results: "multiprocessing.Queue[tuple[int, float]]") -> None:
@@ -104,12 +129,22 @@ def test_50_000_lines_twice_record_each_match_once(tmp_path: Path, database_url:
     assert first == {"new": LINES, "seen": 0, "recorded": LINES}
     assert second == {"new": 0, "seen": LINES}
     assert recorded(database_url) == LINES
-    assert first_s + second_s < 20, "of one core, whatever else the machine does"
+    assert first_s + second_s < 30, (
+        "alone on a machine it is the wall time, and under 20; beside others caches are cold"
+    )
     with open_pool(database_url, size=1) as pool:
         assert Ledger(pool).balances_unlike_events() == []
 
 
-@pytest.mark.parametrize(("write", "suffix"), [(written.khan_json, ".json"), (written.export_csv, ".csv")])
+@pytest.mark.parametrize(
+    ("write", "suffix"),
+    [
+        (written.khan_json, ".json"),
+        (written.export_csv, ".csv"),
+        (written.export_xlsx, ".xlsx"),
+        (shared_xlsx, ".xlsx"),
+    ],
+)
 def test_memory_does_not_grow_with_the_file(tmp_path: Path, database_url: str, write: object, suffix: str) -> None:
     assert callable(write)
     peaks = []

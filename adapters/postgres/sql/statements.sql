@@ -14,15 +14,19 @@ SELECT pg_advisory_unlock(:lock);
 
 -- name: open_lines(states, after, page)
 -- Read lines in some of the states in which they wait, in the order of their ids. The states are named as well, so that
--- the index of those that wait is found whatever is asked for.
+-- the index of those that wait is found whatever is asked for. No more are joined than are asked for, however many wait.
 SELECT l.id, l.key, l.amount_minor, l.currency, l.posted_at, l.timed, l.description, l.counterparty_account,
     l.counterparty_name, l.reference
-FROM statement_outcome AS o
+FROM (
+    SELECT line_id
+    FROM statement_outcome
+    WHERE state IN ('new', 'proposed', 'unmatched') AND state = ANY (:states::text[]) AND line_id > :after
+        AND (why IS NULL OR why NOT IN ('correction', 'changed_line'))
+    ORDER BY line_id
+    LIMIT :page
+) AS o
 JOIN statement_line AS l ON l.id = o.line_id
-WHERE o.state IN ('new', 'proposed', 'unmatched') AND o.state = ANY (:states::text[]) AND o.line_id > :after
-    AND (o.why IS NULL OR o.why NOT IN ('correction', 'changed_line'))
-ORDER BY o.line_id
-LIMIT :page;
+ORDER BY o.line_id;
 
 -- name: count_open(states)$
 -- Count them.
@@ -51,17 +55,21 @@ JOIN invoice_balance AS b ON b.invoice_id = i.id
 WHERE upper(replace(i.id, '-', '')) = ANY (:references_::text[]);
 
 -- name: payments_on(invoice_ids)
--- Read the payments of gateways and people that invoices have had something of.
-SELECT DISTINCT here.invoice_id, r.gateway, r.payment_id, r.amount_minor, r.currency, r.fee_minor, r.occurred_at,
+-- Read the payments of gateways and people that invoices have had something of: first what they have had, then the
+-- payments of it. The other way round all payments would be read for each batch.
+SELECT here.invoice_id, r.gateway, r.payment_id, r.amount_minor, r.currency, r.fee_minor, r.occurred_at,
     CASE WHEN r.source = 'manual' THEN r.raw ->> 'reference' END AS reference,
     r.source = 'manual' AND r.raw ->> 'method' = 'cash' AS in_cash,
     EXISTS (
         SELECT FROM statement_outcome AS o
         WHERE o.gateway = r.gateway AND o.payment_id = r.payment_id AND o.state = 'linked'
     ) AS linked
-FROM payment_event AS here
-JOIN payment_event AS r ON r.gateway = here.gateway AND r.payment_id = here.payment_id AND r.kind = 'received'
-WHERE here.invoice_id = ANY (:invoice_ids::text[]) AND here.kind IN ('received', 'assigned') AND here.gateway <> 'bank';
+FROM (
+    SELECT DISTINCT e.invoice_id, e.gateway, e.payment_id
+    FROM payment_event AS e
+    WHERE e.invoice_id = ANY (:invoice_ids::text[]) AND e.kind IN ('received', 'assigned') AND e.gateway <> 'bank'
+) AS here
+JOIN payment_event AS r ON r.gateway = here.gateway AND r.payment_id = here.payment_id AND r.kind = 'received';
 
 -- name: payments_near(since, until, amounts)
 -- Read the payments of gateways and people in a time that may have come to the account as one of some amounts.
@@ -114,8 +122,9 @@ CROSS JOIN LATERAL (
     LIMIT 5
 ) AS found;
 
--- name: decide(decided, states, now)$
--- Write what became of lines that are still in one of some states; returns how many.
+-- name: decide(decided, line_ids, states, now)$
+-- Write what became of lines that are still in one of some states; returns how many. Their ids are told once more, so that
+-- the lines are found by them, however many wait.
 WITH decided AS (
     UPDATE statement_outcome AS o SET
         state = d.state, why = d.why, invoice_id = d.invoice_id, gateway = d.gateway, payment_id = d.payment_id,
@@ -126,7 +135,7 @@ WITH decided AS (
         line_id bigint, state text, why text, invoice_id text, gateway text, payment_id text, candidates text[],
         who text, reason text
     )
-    WHERE o.line_id = d.line_id AND o.state = ANY (:states::text[])
+    WHERE o.line_id = d.line_id AND o.line_id = ANY (:line_ids::bigint[]) AND o.state = ANY (:states::text[])
         AND (o.state, o.why, o.invoice_id, o.gateway, o.payment_id, o.candidates, o.who, o.reason)
             IS DISTINCT FROM (d.state, d.why, d.invoice_id, d.gateway, d.payment_id, d.candidates, d.who, d.reason)
     RETURNING o.line_id
