@@ -6,7 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
+from structlog.testing import capture_logs
 
 from tests.proxy import held
 from tests.waiting import wait_until
@@ -275,6 +277,25 @@ def test_what_the_database_cannot_do_is_503_and_heals(stack: Stack) -> None:
     assert (down.status_code, down.json()["error"]["code"]) == (503, "DATABASE_DOWN")
     assert alive.status_code == 200
     assert _heals(stack)
+
+
+def test_what_nobody_expected_is_told_without_a_trace_and_hangs_up_on_nobody(stack: Stack, database_url: str) -> None:
+    stack.put()
+    page = stack.pay_link().json()["payUrl"]
+    with psycopg.connect(database_url, autocommit=True) as owner:
+        owner.execute("ALTER TABLE tootsoo.invoice RENAME TO elsewhere")
+
+    with capture_logs() as logged:
+        broken = [stack.api.get("/v2/invoices/order-1") for _ in range(2)]
+        customers = stack.api.get(page)
+
+    error = {"code": "INTERNAL", "message": "something went wrong here; it was logged"}
+    assert [(one.status_code, one.json()) for one in broken] == [(500, {"error": error})] * 2
+    assert all(one.headers["X-Content-Type-Options"] == "nosniff" for one in (*broken, customers))
+    assert (customers.status_code, customers.headers["Content-Type"]) == (500, "text/html; charset=utf-8")
+    assert "Traceback" not in customers.text
+    told = [(one["event"], one.get("route")) for one in logged if one["log_level"] == "error"]
+    assert told == [*[("web.broken", "/v2/invoices/{id}")] * 2, ("pay_page.broken", None)]
 
 
 def test_callbacks_are_taken_while_every_pay_link_waits_for_the_gateway(stack: Stack) -> None:

@@ -3,6 +3,7 @@
 from fastapi import FastAPI
 
 from worker.web import corrections, health, invoices, manual, metrics, payments, webhooks
+from worker.web.broken import Broken
 from worker.web.errors import install_error_handlers
 from worker.web.headers import SecurityHeaders
 from worker.web.limits import BodyLimit
@@ -23,6 +24,7 @@ def create_app(parts: WebParts) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.parts = parts
+    app.add_middleware(Broken)
     app.add_middleware(BodyLimit)
     app.add_middleware(SecurityHeaders, https=parts.https)
     app.add_middleware(Measure, metrics=parts.metrics)

@@ -108,7 +108,7 @@ def answer(error: ApiError) -> JSONResponse:
 
 
 def install_error_handlers(app: FastAPI) -> None:
-    """Answer every error in the one envelope; nobody sees a stack trace."""
+    """Answer every error that we know in the one envelope; the others are `Broken`'s."""
     app.add_exception_handler(ApiError, _api_error)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)
@@ -116,7 +116,6 @@ def install_error_handlers(app: FastAPI) -> None:
         app.add_exception_handler(kind, _known_error)
     for down in (PoolTimeout, psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction):
         app.add_exception_handler(down, _database_error)
-    app.add_exception_handler(Exception, _unknown_error)
 
 
 _KNOWN: dict[type[Exception], tuple[int, str, str, str | None]] = {
@@ -230,9 +229,3 @@ async def _database_error(_: Request, error: Exception) -> Response:
     return answer(
         ApiError(503, "DATABASE_DOWN", "the database cannot be reached: try again", headers={"Retry-After": "2"})
     )
-
-
-async def _unknown_error(request: Request, error: Exception) -> Response:
-    route = request.scope.get("route")
-    log.error("web.broken", route=getattr(route, "path", None), exc_info=error)
-    return answer(ApiError(500, "INTERNAL", "something went wrong here; it was logged"))
