@@ -129,6 +129,7 @@ class Http:
                 gateway=self._counterpart.name,
                 endpoint=request.endpoint,
                 error=type(error).__name__,
+                cause=_cause_of(error),
                 in_doubt=spending.in_doubt,
                 duration_ms=_since_ms(started_s),
             )
@@ -200,12 +201,22 @@ def _failure(
 ) -> GatewayError:
     if isinstance(error, GatewayError):
         return error
-    kind = type(error).__name__  # its text may carry addresses and headers
+    kind = _cause_of(error)
     if in_doubt:
         return GatewayOutcomeUnknownError(
             f"the connection to {counterpart.title} was lost during {request.endpoint} ({kind})"
         )
     return GatewayBusyError(f"{counterpart.title} cannot be reached for {request.endpoint} ({kind})")
+
+
+def _cause_of(error: BaseException) -> str:
+    """Name the kind of what is at the bottom of it, such as a certificate: texts may carry addresses and headers."""
+    while True:
+        several = error.exceptions if isinstance(error, BaseExceptionGroup) else ()  # one for each address of a host
+        below = several[0] if several else error.__cause__ or error.__context__
+        if below is None:
+            return type(error).__name__
+        error = below
 
 
 def _why_none(error: Exception, *, in_doubt: bool) -> str:

@@ -171,11 +171,12 @@ class SharedToken:
         except (GatewayError, TimeoutError) as error:
             left_s = await self._end(owner, _FAILED, error)
             asked_s = getattr(error, "retry_after_s", None) or 0.0
+            why = error.message if isinstance(error, GatewayError) else "it took too long"
         else:
             log.info("qpay.logged_in", lifetime_s=round(tokens.living_s))
             return await self._store(owner, tokens)
         # The login is in doubt, the call that it was for is not: it was never sent.
-        raise GatewayBusyError("the login at QPay got no usable answer", retry_after_s=max(left_s, asked_s))
+        raise GatewayBusyError(f"the login at QPay got no usable answer: {why}", retry_after_s=max(left_s, asked_s))
 
     async def _renew(self, owner: str, old: Token, *, refresh: str) -> Token:
         """Return a new token for the refresh token, or the old one, which should live, where that does not work."""

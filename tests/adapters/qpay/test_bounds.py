@@ -128,8 +128,19 @@ def test_refused_connection_was_not_acted_upon(
         nobody = elsewhere(config, f"http://127.0.0.1:{unused.getsockname()[1]}")
         gateway = open_gateway(config=nobody)
 
-        with pytest.raises(GatewayBusyError):
+        with pytest.raises(GatewayBusyError, match="ConnectionRefusedError"):
             gateway.check(ref("i-1"))
+
+    assert qpay.seen == []
+
+
+def test_broken_encryption_was_not_acted_upon_and_is_called_so(
+    qpay: ScriptedQPay, open_gateway: OpenGateway, config: QPayConfig
+) -> None:
+    gateway = open_gateway(config=elsewhere(config, qpay.base_url.replace("http:", "https:")))
+
+    with pytest.raises(GatewayBusyError, match="SSLError"):
+        gateway.check(ref("i-1"))
 
     assert qpay.seen == []
 
