@@ -33,13 +33,26 @@ def forged_token(rng: random.Random, *, qr: UUID | None = None) -> str:
     return base64.urlsafe_b64encode(message + rng.randbytes(32)).decode()
 
 
-def flood(address: tuple[str, int], paths: list[str], *, per_s: float, connections: int = 4) -> Flooded:
-    """Ask for all these paths, `per_s` of them a second or as fast as they are answered."""
+def asked(path: str) -> bytes:
+    """Write a request for a path."""
+    return f"GET {path} HTTP/1.1\r\nHost: forger\r\n\r\n".encode()
+
+
+def posted(path: str, body: bytes) -> bytes:
+    """Write a request that posts JSON, or what is none."""
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: forger\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+def flood(address: tuple[str, int], requests: list[bytes], *, per_s: float, connections: int = 4) -> Flooded:
+    """Send all these requests, `per_s` of them a second or as fast as they are answered."""
     flooded, lock = Flooded(), threading.Lock()
-    batches = [paths[first : first + BATCH] for first in range(0, len(paths), BATCH)]
+    batches = [requests[first : first + BATCH] for first in range(0, len(requests), BATCH)]
     begun = time.monotonic()
 
-    def send(mine: list[tuple[int, list[str]]]) -> None:
+    def send(mine: list[tuple[int, list[bytes]]]) -> None:
         with socket.create_connection(address, timeout=ANSWERED_WITHIN_S) as line:
             for number, batch in mine:
                 time.sleep(max(0.0, begun + number * BATCH / per_s - time.monotonic()))  # so many a second
@@ -58,9 +71,9 @@ def flood(address: tuple[str, int], paths: list[str], *, per_s: float, connectio
     return flooded
 
 
-def _ask(line: socket.socket, batch: list[str]) -> tuple[list[int | str], float]:
+def _ask(line: socket.socket, batch: list[bytes]) -> tuple[list[int | str], float]:
     begun = time.monotonic()
-    line.sendall(b"".join(f"GET {path} HTTP/1.1\r\nHost: forger\r\n\r\n".encode() for path in batch))
+    line.sendall(b"".join(batch))
     answers = b""
     while len(_STATUS.findall(answers)) < len(batch):
         data = line.recv(65_536)

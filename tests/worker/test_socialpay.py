@@ -3,7 +3,10 @@
 import hmac
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -13,13 +16,21 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from adapters.bank.fields import ULAANBAATAR
+from adapters.bank.reader import open_statement
+from adapters.postgres.connection import open_pool
 from adapters.postgres.discrepancies import State
+from domain.statement_match import State as Became
 from simulator.faults import Rule
 from simulator.socialpay import endpoints
 from simulator.world import Switches
+from tests.faults.flood import flood, posted
+from tests.statements import khan_json, running
 from tests.waiting import wait_until
 from tests.worker.conftest import SOCIALPAY_SECRET, TERMINAL, Stack
 from worker.compose.database import open_discrepancies
+from worker.compose.statements import import_on
+from worker.import_statement import Imported
 
 WEBHOOK = "/v2/socialpay/webhook"
 Sql = Callable[[str], list[tuple[Any, ...]]]
@@ -332,6 +343,81 @@ def test_merchant_without_socialpay_has_no_webhook_for_it(stack: Stack) -> None:
 
 def test_webhook_takes_posts_alone(stack: Stack) -> None:
     assert httpx.get(f"{stack.api.base_url}{WEBHOOK}", trust_env=False).status_code == 405
+
+
+FORGED = 2_000
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("working")
+def test_fault_22_a_flood_of_forged_pushes_reaches_neither_database_nor_gateway(stack: Stack, sql: Sql) -> None:
+    numbers = []
+    for place in range(5):
+        stack.put(f"order-{place}")
+        numbers.append(number_of(link(stack, f"order-{place}")))
+    forged = [
+        signed(numbers[place % 5], but={"checksum": f"{place:064x}"} if place % 3 else {"amount": f"{place}5"})
+        if place % 4
+        else b"[" * (place + 1)
+        for place in range(FORGED)
+    ]
+    ran = "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()"
+    before, address = sql(ran)[0][0], (stack.api.base_url.host, stack.api.base_url.port or 0)
+
+    flooded = flood(address, [posted(WEBHOOK, body) for body in forged], per_s=1_000)
+    stack.pay(numbers[0])
+    wait_until(lambda: status(stack, "order-0") == "paid", within_s=30)
+
+    assert set(flooded.statuses) == {401}
+    assert checks(stack) <= 2, "of the payment that there is"
+    assert sql(ran)[0][0] - before < FORGED / 2, "the worker and the watcher need some, no forged push does"
+    assert sql("SELECT count(*) FROM payment_event") == [(1,)]
+
+
+@pytest.mark.usefixtures("working")
+def test_fault_27_a_late_payment_of_a_replaced_qr_is_credited_beside_that_of_the_next(stack: Stack) -> None:
+    stack.put()
+    first = number_of(link(stack))
+    stack.put(amount=90_000)
+    second = number_of(link(stack))
+    stack.pay(second)
+    wait_until(lambda: status(stack) == "paid")
+
+    stack.pay(first, force=True)
+
+    wait_until(lambda: status(stack) == "overpaid")
+    assert stack.invoice()["balance"]["received"]["amount"] == "1590000.00"
+    wait_until(lambda: questions(stack) == ["duplicate_payment"])
+
+
+@pytest.mark.usefixtures("working")
+@pytest.mark.parametrize("first", ["socialpay", "bank"])
+def test_fault_27_the_same_money_by_socialpay_and_in_the_statement_is_never_taken_twice_in_silence(
+    tmp_path: Path, stack: Stack, first: str
+) -> None:
+    stack.put()
+    number = number_of(link(stack))
+    at = datetime.now(ULAANBAATAR).replace(tzinfo=None)
+    said = replace(running((1_500_000, "order-1"))[0], at=at)
+    statement = open_statement(khan_json(tmp_path / "a.json", [said]), bank="khan")
+
+    def import_it() -> Imported:
+        with open_pool(stack.groups.database.database_url, size=4) as pool:
+            return import_on(pool)(statement, who="Bat", dry_run=False, tell=lambda *_: None)
+
+    if first == "socialpay":
+        stack.pay(number)
+        wait_until(lambda: status(stack) == "paid")
+        imported = import_it()
+
+        assert (imported.matched.of(Became.RECORDED), imported.matched.of(Became.LINKED)) == (0, 1)
+        assert (status(stack), questions(stack)) == ("paid", [])
+    else:
+        assert import_it().matched.of(Became.RECORDED) == 1
+        stack.pay(number, force=True)
+        wait_until(lambda: status(stack) == "overpaid")
+
+        wait_until(lambda: questions(stack) == ["same_money_by_two_routes"])
 
 
 SPOILT = ("truncated", "badGateway", "wrongTypes", "nan", "oversized", "unauthorized", "stale", "unknownStatus")

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from tests.faults.fleet import FaultError
-from tests.faults.flood import BATCH, flood, forged_token, post_too_much
+from tests.faults.flood import BATCH, asked, flood, forged_token, post_too_much
 from tests.faults.oracle import Budget
 from tests.faults.scenario import Scenario
 from tests.faults.shop import FALSE_WORD, Sale
@@ -29,10 +29,10 @@ def forgers(stage: Stage) -> None:
     address = (urlsplit(str(stage.shop.api.base_url)).hostname or "", urlsplit(str(stage.shop.api.base_url)).port or 0)
     before_mb, transactions = stage.web.peak_mb(), _transactions(stage)
 
-    paths = [_forged_path(stage, sales) for _ in range(FORGED)]
+    forged = [asked(_forged_path(stage, sales)) for _ in range(FORGED)]
     paying = threading.Thread(target=lambda: [stage.shop.pay(sale) for sale in sales[:10]])
     paying.start()
-    flooded = flood(address, paths, per_s=PER_S)
+    flooded = flood(address, forged, per_s=PER_S)
     paying.join()
     if set(flooded.statuses) != {404}:
         raise FaultError(f"forged callbacks were answered with {dict(flooded.statuses)}")
