@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import inf
 from time import monotonic
 from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
 
 import psycopg
 from psycopg.abc import PQGen
@@ -59,6 +59,8 @@ class BoundedConnection(psycopg.Connection[AnyRow]):
     """A connection on which no wait for the server is without an end: see `answering_within`."""
 
     answer_timeout_s: float = ANSWER_TIMEOUT_S
+    answered_at_s: float = -inf
+    """When the server last answered, on the clock of `time.monotonic`."""
 
     def wait(self, gen: PQGen[_T], interval: float = _LOOK_EVERY_S, timeout: float | None = None) -> _T:
         """Wait as psycopg does, but not for ever: a network that swallows everything ends no wait by itself.
@@ -71,18 +73,18 @@ class BoundedConnection(psycopg.Connection[AnyRow]):
             return super().wait(gen, interval, timeout)
         until = monotonic() + self.answer_timeout_s
         try:
-            return super().wait(gen, interval, self.answer_timeout_s)
+            answer = super().wait(gen, interval, self.answer_timeout_s)
         except psycopg.OperationalError as error:
             if monotonic() < until or self.closed:
                 raise
             self.pgconn.finish()  # the answer to this could be taken for the answer to the next
             raise ServerSilentError(f"PostgreSQL did not answer within {self.answer_timeout_s:g} s") from error
+        self.answered_at_s = monotonic()
+        return answer
 
 
 Connection = BoundedConnection[DictRow]
 Pool = ConnectionPool[Connection]
-
-_checked_at: WeakKeyDictionary[Connection, float] = WeakKeyDictionary()
 
 
 def open_pool(database_url: str, *, size: int) -> Pool:
@@ -105,7 +107,7 @@ def open_pool(database_url: str, *, size: int) -> Pool:
         timeout=CHECKOUT_TIMEOUT_S,
         reconnect_timeout=2.0,
         configure=_prepare_session,
-        check=_check_unless_just_checked,
+        check=_check_unless_in_use,
         open=True,
     )
 
@@ -146,16 +148,14 @@ def address_of(database_url: str) -> str:
     return f"{parts.get('host', 'localhost')}:{parts.get('port', 5432)}/{parts.get('dbname', '')}"
 
 
-def _check_unless_just_checked(connection: Connection) -> None:
+def _check_unless_in_use(connection: Connection) -> None:
     """Ask an idle connection for a sign of life: a busy one would pay a round trip for each statement.
 
     No server is back within `CHECKED_FOR_S`, so what breaks meanwhile was as good as in flight.
     """
-    now = monotonic()
-    if now - _checked_at.get(connection, -CHECKED_FOR_S) >= CHECKED_FOR_S:
+    if monotonic() - connection.answered_at_s >= CHECKED_FOR_S:
         with answering_within(connection, SIGN_OF_LIFE_TIMEOUT_S):
             ConnectionPool.check_connection(connection)
-        _checked_at[connection] = now
 
 
 def _prepare_session(connection: Connection) -> None:

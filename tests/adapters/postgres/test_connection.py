@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from psycopg_pool import PoolTimeout
 
+from adapters.postgres import connection as connection_module
 from adapters.postgres.connection import (
     CHECKED_FOR_S,
     CHECKOUT_TIMEOUT_S,
@@ -78,6 +79,19 @@ def test_a_pooled_connection_that_has_gone_silent_is_found_out_before_it_is_hand
 
     with distant.connection(timeout=10) as another:
         assert another.execute("SELECT 1 AS one").fetchone() == {"one": 1}
+
+
+def test_a_connection_in_use_is_not_asked_for_a_sign_of_life(
+    distant: Pool, network: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection_module, "CHECKED_FOR_S", 2.0)
+    for _ in range(2):
+        with distant.connection() as connection:
+            connection.execute("SELECT 1")
+        time.sleep(1.2)  # of two seconds, twice
+
+    with held(network), within(1.0):
+        distant.putconn(distant.getconn())
 
 
 def test_errors_of_the_server_stay_what_they_are(distant: Pool) -> None:
