@@ -17,6 +17,7 @@ from worker.web.exact_json import ExactRoute
 from worker.web.fields import INVOICE_ID_SCHEMA
 from worker.web.keyed import OptionalKey, answered_once
 from worker.web.parts import Parts, WebParts
+from worker.web.plain_route import PlainRoute
 from worker.web.shapes import AskPayLink, InvoiceOut, PayLinkOut, PutInvoice, invoice_out, pay_link_out
 
 log = structlog.get_logger()
@@ -25,6 +26,8 @@ _PAY_LINK_THREADS = CapacityLimiter(32)
 """Pay-links wait for gateways, so they have threads of their own: a slow gateway must not keep callbacks waiting."""
 
 router = APIRouter(prefix="/v2/invoices", tags=["invoices"], route_class=ExactRoute)
+often = APIRouter(prefix="/v2/invoices", tags=["invoices"], route_class=PlainRoute)
+"""What checkouts ask every second."""
 
 InvoiceId = Annotated[
     str,
@@ -47,14 +50,13 @@ def put_invoice(id: InvoiceId, body: PutInvoice, request: Request, parts: Parts,
     return entity(read_invoice(parts, invoice_id), request, status=201 if put is Put.CREATED else 200)
 
 
-@router.get(
+@often.get(
     "/{id}",
     response_model=InvoiceOut,
     responses={200: _TAGGED, 304: {"description": "It is as the ETag in If-None-Match says."}, **errors(404)},
 )
-def get_invoice(id: InvoiceId, request: Request, caller: Reader) -> Response:  # noqa: A002, ARG001 - the path's name; a key is asked for
+def get_invoice(id: InvoiceId, request: Request, parts: Parts, caller: Reader) -> Response:  # noqa: A002, ARG001 - the path's name; a key is asked for
     """Read an invoice with its balance and its QRs. Cheap enough to be asked every second by a checkout."""
-    parts: WebParts = request.app.state.parts  # a dependency would cost as much as reading the rows
     return entity(read_invoice(parts, require_invoice_id(id)), request)
 
 

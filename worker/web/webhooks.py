@@ -11,11 +11,12 @@ from domain.payment_event import Source
 from worker.settings import SOCIALPAY_WEBHOOK
 from worker.web.errors import ApiError, plain_errors
 from worker.web.parts import Parts, WebParts
+from worker.web.plain_route import PlainRoute
 from worker.webhook_token import PROBE_ID
 
 log = structlog.get_logger()
 
-router = APIRouter(tags=["webhooks"])
+router = APIRouter(tags=["webhooks"], route_class=PlainRoute)
 
 QPAY_SUCCESS = "SUCCESS"
 """QPay v2 takes this body and no other as an acknowledgement."""
