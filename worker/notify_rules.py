@@ -22,7 +22,7 @@ def callable_url(text: str) -> str:
     """
     parts = urlsplit(text)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError("should be a URL that begins with https://")
+        raise ValueError("should be a URL that begins with https://, or http:// where the address is private")
     if parts.username is not None or parts.fragment:
         raise ValueError("should have no user, no password and no fragment in it")
     if len(text) > URL_MAX or not text.isascii() or not text.isprintable() or " " in text:

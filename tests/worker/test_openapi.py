@@ -31,3 +31,16 @@ def test_schemathesis_finds_nothing_that_is_not_as_described(stack: Stack, tmp_p
     )
 
     assert told.returncode == 0, f"seed {seed}\n{told.stdout}\n{told.stderr}"
+
+
+def test_every_route_that_reads_a_body_says_that_it_may_be_too_large_or_too_slow(stack: Stack) -> None:
+    paths = stack.api.get("/openapi.json").json()["paths"]
+
+    silent = [
+        (method, path)
+        for path, routes in paths.items()
+        for method, route in routes.items()
+        if method in {"post", "put"} and not {"408", "413"} <= set(route["responses"])
+    ]
+
+    assert silent == []

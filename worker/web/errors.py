@@ -74,8 +74,12 @@ class ApiError(Exception):
 
 
 def errors(*statuses: int) -> dict[int | str, dict[str, object]]:
-    """Describe which errors a route that asks for a key answers with, besides those that all of them do."""
-    return {status: {"model": ErrorEnvelope, "description": _MEANINGS[status]} for status in {*statuses, *_EVERYWHERE}}
+    """Describe which errors a route that asks for a key answers with, besides those that all of them do.
+
+    With 413, of a body that is too large, comes 408, of one that is too slow.
+    """
+    all_of_them = {*statuses, *_EVERYWHERE, *((408,) if 413 in statuses else ())}  # noqa: PLR2004 - see above
+    return {status: {"model": ErrorEnvelope, "description": _MEANINGS[status]} for status in sorted(all_of_them)}
 
 
 def plain_errors(**said: str) -> dict[int | str, dict[str, object]]:
@@ -90,6 +94,7 @@ _MEANINGS = {
     401: "No key, or none of ours.",
     403: "The key's scopes do not allow it.",
     404: "There is no such thing.",
+    408: "The body did not come in time.",
     409: "It does not go with what is there; the code says why.",
     413: "The body is too large.",
     422: "Something in the request is wrong; the field is named.",

@@ -25,7 +25,8 @@ SOCIALPAY_TAKEN = "OK"
 """What SocialPay wants to read is not known; its status is 200."""
 
 _LOST = "The request could not be written down: send it again."
-_RESPONSES = plain_errors(s404="Not a token of ours.", s503=_LOST)
+_TOO_LARGE, _TOO_SLOW = "The body is too large.", "The body did not come in time."
+_RESPONSES = plain_errors(s404="Not a token of ours.", s408=_TOO_SLOW, s413=_TOO_LARGE, s503=_LOST)
 
 
 @router.get(
@@ -82,7 +83,11 @@ async def _read_body(request: Request) -> bytes:
     operation_id="socialpay_webhook",
     response_class=PlainTextResponse,
     responses=plain_errors(
-        s401="Not signed by SocialPay for our terminal.", s404="There is no SocialPay here.", s503=_LOST
+        s401="Not signed by SocialPay for our terminal.",
+        s404="There is no SocialPay here.",
+        s408=_TOO_SLOW,
+        s413=_TOO_LARGE,
+        s503=_LOST,
     ),
 )
 def socialpay_push(body: Annotated[bytes, Depends(_read_body)], parts: Parts) -> PlainTextResponse:
