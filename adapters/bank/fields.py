@@ -22,7 +22,9 @@ _DAY = re.compile(r"(\d{4})([-/.]?)(\d{2})\2(\d{2})(?:[T ]+(\d{1,2}:\d{2}.*))?",
 _CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2})(?:\.\d{1,9})?)?\s*(Z|[+-]\d{2}:?\d{2})?", re.ASCII)
 _DIGITS = re.compile(r"\d{6}", re.ASCII)
 
-_BESIDE_A_NUMBER = re.compile(r"[\s\u00a0\u202f]|₮|MNT")
+_BESIDE_A_NUMBER = re.compile(r"\s*(?:₮|MNT)\s*|(?<=^[+-])\s+")
+
+_BLANK_OF_THOUSANDS = re.compile(r"(?<=\d)\s(?=\d{3}(?!\d))")
 
 FIRST_DAY, LAST_DAY = date(2000, 1, 1), date(2199, 12, 31)
 
@@ -96,7 +98,7 @@ def read_number(value: object, *, decimal: str = ".", thousands: str = ",") -> D
         return Decimal(repr(value))  # the shortest number that is this double: what the sheet shows
     if isinstance(value, int | Decimal):
         return Decimal(value)
-    plain = _BESIDE_A_NUMBER.sub("", value if isinstance(value, str) else str(value))
+    plain = _BLANK_OF_THOUSANDS.sub("", _BESIDE_A_NUMBER.sub("", str(value).strip()))
     found = _number(decimal, thousands).fullmatch(plain)
     if found is None:
         raise ValueError(f"{str(value)[:40]!r} is not an amount")

@@ -26,6 +26,9 @@ RATIO_MAX = 250
 
 COLUMNS_MAX = 100
 
+ROWS_MAX = 1_048_576
+"""A spreadsheet has no more. A row may say any number of itself, and all those before it would be yielded, empty."""
+
 
 def rows_of(path: Path, *, mapping: Mapping) -> Iterator[Row]:
     """Yield the rows of the sheet that the mapping names, else of the first. Formulas give the value last computed.
@@ -49,6 +52,8 @@ def rows_of(path: Path, *, mapping: Mapping) -> Iterator[Row]:
                 sheet = book[mapping.sheet] if mapping.sheet else book.worksheets[0]
                 sheet.reset_dimensions()
                 for number, cells in enumerate(sheet.iter_rows(values_only=True, max_col=COLUMNS_MAX), start=1):
+                    if number > ROWS_MAX:
+                        raise StatementFileError(f"the sheet has more than {ROWS_MAX:,} rows")
                     yield Row(number=number, cells=cells)
             finally:
                 book.close()

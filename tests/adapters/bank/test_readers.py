@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adapters.bank import golomt, json_objects, khan, tdb
+from adapters.bank import golomt, json_objects, khan, tdb, xlsx_rows
 from adapters.bank.fields import Given, read_clock, read_moment, read_number
 from adapters.bank.reader import open_statement
 from domain.money import money
@@ -121,13 +121,39 @@ def test_a_clock_may_have_lost_its_zero(text: str, clock: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "number"),
-    [("1,234,567.89", "1234567.89"), ("-50 000.00", "-50000.00"), (1234567.89, "1234567.89"), ("50000₮", "50000.0")],
+    [
+        ("1,234,567.89", "1234567.89"),
+        ("-50 000.00", "-50000.00"),
+        (" - 1\u00a0234\u202f567.5 MNT ", "-1234567.5"),
+        ("₮ 5", "5.0"),
+        (1234567.89, "1234567.89"),
+        ("50000₮", "50000.0"),
+    ],
 )
 def test_numbers_are_read_exactly(value: object, number: str) -> None:
     assert str(read_number(value)) == number
 
 
-@pytest.mark.parametrize("value", ["1,23", "12,34,567", "1.2.3", "", None, True, "NaN", "1e5", "٣", "--5"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "1,23",
+        "12,34,567",
+        "12 34 567",
+        "1 2345",
+        "5 000 0",
+        "5 00",
+        "100 000 000 00",
+        "1.2.3",
+        "",
+        None,
+        True,
+        "NaN",
+        "1e5",
+        "٣",
+        "--5",
+    ],
+)
 def test_what_is_no_number_is_refused(value: object) -> None:
     with pytest.raises(ValueError, match="not an amount"):
         read_number(value)
@@ -250,6 +276,22 @@ def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
 
     with pytest.raises(StatementFileError, match="unpacks to more"):
         read(path)
+
+
+def test_a_row_that_calls_itself_the_two_billionth_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(xlsx_rows, "ROWS_MAX", 1_000)
+    path, far = written.export_xlsx(tmp_path / "a.xlsx", LINES), tmp_path / "b.xlsx"
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(far, "w") as new:
+        for entry in old.infolist():
+            content = old.read(entry)
+            if entry.filename.startswith("xl/worksheets/"):
+                content = content.replace(b"</sheetData>", b'<row r="2000000000"><c><v>1</v></c></row></sheetData>')
+            new.writestr(entry.filename, content)
+
+    with pytest.raises(StatementFileError, match="1,000 rows"):
+        read(far)
 
 
 def test_entities_of_xml_are_not_expanded(tmp_path: Path) -> None:
