@@ -11,6 +11,16 @@ from adapters.qpay.wire import InvoiceBody
 from domain.gateway import BankLink, InvoiceToIssue, IssuedInvoice
 from domain.money import MNT, is_whole_units
 
+LINKS_MAX = 100
+"""Counts bank links that are kept: four times as many as there are banks."""
+
+TEXT_MAX_CHARS = 5_000
+"""Counts what a text that is only shown may have: a bank link is a QR text, of 4,296 at most, and a little more."""
+
+IMAGE_MAX_CHARS = 500_000
+"""Counts an image's base64: far more than a QR takes, with a logo in it. It goes out with every pay-link; without one
+the QR is drawn here."""
+
 
 def issue_body(invoice: InvoiceToIssue, *, config: QPayConfig) -> dict[str, object]:
     """Say the invoice in the words of `POST invoice` (QPay v2 workbook, 2026-03).
@@ -49,14 +59,15 @@ def _iso_utc(moment: datetime) -> str:
 
 
 def read_issued(body: InvoiceBody) -> IssuedInvoice:
-    """Say QPay's answer in the port's words. Bank links without a link are passed over."""
+    """Say QPay's answer in the port's words. Bank links without a link are passed over, and so is what is too long."""
     entries = body.urls if isinstance(body.urls, list) else []
+    linked = [each for each in entries if isinstance(each, Mapping) and _text(each.get("link"))]
     return IssuedInvoice(
         external_id=body.invoice_id,
         qr_text=body.qr_text,
-        qr_image=_text(body.qr_image) or None,
+        qr_image=_text(body.qr_image, max_chars=IMAGE_MAX_CHARS) or None,
         short_url=_text(body.short_url) or None,
-        links=tuple(_read_link(each) for each in entries if isinstance(each, Mapping) and _text(each.get("link"))),
+        links=tuple(map(_read_link, linked[:LINKS_MAX])),
     )
 
 
@@ -69,6 +80,6 @@ def _read_link(entry: Mapping[str, object]) -> BankLink:
     )
 
 
-def _text(value: object) -> str:
+def _text(value: object, *, max_chars: int = TEXT_MAX_CHARS) -> str:
     """Take what is only shown, not reckoned with: text that can be stored, or nothing."""
-    return storable_text(value).strip() if isinstance(value, str) else ""
+    return storable_text(value).strip() if isinstance(value, str) and len(value) <= max_chars else ""

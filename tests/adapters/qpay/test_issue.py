@@ -96,6 +96,22 @@ def test_invoice_without_extras_is_an_invoice(
     assert (issued.external_id, issued.qr_image, issued.short_url, issued.links) == ("i-1", None, None, ())
 
 
+def test_what_is_only_shown_is_kept_within_bounds(
+    qpay: ScriptedQPay, gateway: QPayGateway, rent: InvoiceToIssue
+) -> None:
+    links = [
+        {"name": "n" * 10_000, "link": "l" * 10_000},
+        *({"name": "Bank", "link": f"bank://{n}"} for n in range(200)),
+    ]
+    body = {"invoice_id": "i-1", "qr_text": "0002", "qr_image": "A" * 1_000_000, "qPay_shortUrl": "u" * 10_000}
+    qpay.will(CREATE, answer(200, body | {"urls": links}))
+
+    issued = gateway.issue(rent)
+
+    assert (issued.qr_image, issued.short_url) == (None, None)
+    assert [link.link for link in issued.links] == [f"bank://{n}" for n in range(100)]
+
+
 @pytest.mark.parametrize("spoilt", ["invoice_id", "qr_text"])
 @pytest.mark.parametrize("value", [None, "", " ", 1.5, "nul\x00", "half \ud800", ["x"]])
 def test_answer_without_id_or_qr_is_unreadable(
