@@ -82,6 +82,11 @@ class FoundPayment:
     qr_text: str | None
     """The text of the QR that was paid; None when the answer does not tell."""
 
+    @property
+    def payment_id(self) -> str:
+        """Whose row it is."""
+        return self.row.payment_id
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundPage:

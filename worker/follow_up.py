@@ -9,9 +9,10 @@ from uuid import UUID
 import structlog
 
 from adapters.postgres.check_requests import CheckRequests
+from adapters.postgres.discoveries import Discoveries
 from adapters.postgres.discrepancies import Discrepancies, State
 from adapters.postgres.reconciliations import Question, Reconciliations
-from adapters.postgres.ties import TiedQr, Ties
+from adapters.postgres.ties import Ties
 from domain.discrepancy import Discrepancy, DiscrepancyKind
 from domain.following import Unmatched
 from domain.gateway import PaymentGateway
@@ -19,6 +20,7 @@ from domain.payment_event import Source
 from domain.payment_row import FoundPayment, PaymentRow
 from domain.reconciliation import Comparison, ListedPayment, Verdict
 from worker.clock import Clock
+from worker.listed_day import ListedDay
 from worker.ring import Ring
 from worker.tie import tie_by_look_up
 from worker.words import money_text, plain
@@ -37,6 +39,8 @@ class Action(StrEnum):
     """A person has answered it: it is not open any more."""
     NO_INVOICE = "no_invoice"
     """Nothing that the gateway tells of it leads to an invoice of ours."""
+    UNTOLD = "untold"
+    """The list does not tell of which QR it is, and the gateway was not asked about it alone: discovery does that."""
     IGNORED = "ignored"
     """It is of no invoice of ours, and other software uses the same account: it is not open."""
     NOTHING = "nothing"
@@ -72,6 +76,7 @@ class FollowUp:
     """What following up needs. Each step is committed by itself; done twice it is done once."""
 
     reconciliations: Reconciliations
+    discoveries: Discoveries
     ties: Ties
     check_requests: CheckRequests
     discrepancies: Discrepancies
@@ -93,15 +98,16 @@ class Following:
         day: date,
         source: Source,
         show: Callable[[Difference], None],
-        tied: Mapping[str, tuple[TiedQr, ...]],
+        listed: ListedDay,
     ) -> None:
-        """`tied` has the QRs of payments that are not recorded; each difference is handed to `show`."""
+        """`listed` has what rows of payments that are not recorded lead to; each difference is handed to `show`."""
         self._parts = parts
         self._gateway = gateway
         self._day = day
         self._source = source
         self._show = show
-        self._tied = tied
+        self._listed = listed
+        self._looked_up: set[str] = set()
         self._look_ups_left = parts.look_ups_max
         self._queued: set[UUID] = set()
         self.asked = 0
@@ -154,19 +160,26 @@ class Following:
         if queued:
             return self._tell(comparison, Action.CHECK_QUEUED, qrs=queued)
         if comparison.verdict is Verdict.ONLY_THERE:
-            ignored = self._parts.unmatched is Unmatched.IGNORE
-            return self._tell(comparison, Action.IGNORED if ignored else Action.NO_INVOICE)
+            return self._tell(comparison, self._action_without_qr(comparison.payment_id or ""))
         for kind, fingerprint in sorted(comparison.questions - put):
             self._ask(comparison, kind, fingerprint=fingerprint)
         return self._tell(comparison, Action.ASKED)
+
+    def _action_without_qr(self, payment_id: str) -> Action:
+        """Say what is known of a payment that leads to no QR of ours: it is ignored only where it can be no other's."""
+        known = payment_id in self._listed.telling or payment_id in self._looked_up
+        if not known and not self._parts.discoveries.ignored(self._gateway.name, [payment_id]):
+            return Action.UNTOLD
+        return Action.IGNORED if self._parts.unmatched is Unmatched.IGNORE else Action.NO_INVOICE
 
     def _qrs_of(self, comparison: Comparison) -> Sequence[_Qr]:
         known = comparison.on_record
         if known is not None and known.gateway_invoice_id is not None:
             return [_Qr(gateway_invoice_id=known.gateway_invoice_id, invoice_id=known.invoice_id)]
-        tied = self._tied.get(comparison.payment_id or "", ())
+        tied = self._listed.tied.get(comparison.payment_id or "", ())
         if not tied and known is None and isinstance(comparison.listed, ListedPayment) and self._look_ups_left > 0:
             self._look_ups_left -= 1
+            self._looked_up.add(comparison.listed.payment_id)
             tied = tie_by_look_up(_found(comparison.listed), gateway=self._gateway, ties=self._parts.ties)
         return [_Qr(gateway_invoice_id=one.gateway_invoice_id, invoice_id=one.invoice_id) for one in tied]
 

@@ -41,6 +41,8 @@ class ListedDay:
         self._unreadable: dict[str, UnreadableRow] = {}
         self.tied: dict[str, tuple[TiedQr, ...]] = {}
         """The QRs of ours that a payment which is not recorded should be on."""
+        self.telling: set[str] = set()
+        """Those of them whose rows tell the text of a QR: if it is none of ours, they are not ours."""
         self.nearby: dict[str, datetime] = {}
         """When payments of the days beside it were paid."""
         self.rows = 0
@@ -49,9 +51,9 @@ class ListedDay:
         """Tell whether a payment is listed on this day."""
         return payment_id in self._kept or payment_id in self._unreadable
 
-    def covers(self, found: FoundPayment) -> bool:
+    def covers(self, found: FoundPayment | UnreadableRow) -> bool:
         """Tell whether a row is of this day; one that tells no time may be."""
-        return found.row.paid_at is None or found.row.paid_at in self._day
+        return isinstance(found, UnreadableRow) or found.row.paid_at is None or found.row.paid_at in self._day
 
     def add(self, found: FoundPayment | UnreadableRow) -> None:
         """Take in a row."""
@@ -74,6 +76,12 @@ class ListedDay:
         before = self._kept.get(row.payment_id)
         self._kept[row.payment_id] = _keep(listed if before is None else merge(_tell(row.payment_id, before), listed))
         self._unreadable.pop(row.payment_id, None)
+
+    def note_unknown(self, found: FoundPayment, *, tied: tuple[TiedQr, ...]) -> None:
+        """Note what the row of a payment that is not recorded leads to."""
+        self.tied[found.row.payment_id] = tied
+        if found.qr_text is not None:
+            self.telling.add(found.row.payment_id)
 
     def batches(self, size: int) -> Iterator[Sequence[ListedPayment | UnreadableRow]]:
         """Tell all payments, so many at a time."""

@@ -36,7 +36,7 @@ def read_list(
         for page in gateway.discover(since=since, until=until):
             take(page.found)
             totals.update(() if page.total is None else (page.total,))
-            ids = {one.row.payment_id if isinstance(one, FoundPayment) else one.payment_id for one in page.found}
+            ids = {one.payment_id for one in page.found}
             # One that moved onto a second page may have pushed another one off both.
             rows += len(page.found) - len(ids & seen)
             seen.update(one for one in ids if one is not None)

@@ -133,7 +133,7 @@ class Reconcile:
             take=lambda rows: self._take_in(listed, rows, gateway=known),
             after_page=after_page,
         )
-        following = Following(self._follow_up, known, day=day, source=source, show=show, tied=listed.tied)
+        following = Following(self._follow_up, known, day=day, source=source, show=show, listed=listed)
         tally = Tally()
         for comparisons in self._compared(listed, bounds, gateway=known, began_at=began_at, after_page=after_page):
             answered = following(comparisons)
@@ -166,15 +166,14 @@ class Reconcile:
 
     def _take_in(self, listed: ListedDay, batch: Rows, *, gateway: PaymentGateway) -> None:
         """Add rows to the day, and find the QRs of those that are not recorded while their rows are at hand."""
-        payments = {found.row.payment_id: found for found in batch if isinstance(found, FoundPayment)}
-        unreadable = {row.payment_id: row for row in batch if isinstance(row, UnreadableRow) and row.payment_id}
-        recorded = self._ties.recorded(gateway.name, {*payments, *unreadable})
-        unknown = [one for key, one in payments.items() if key not in recorded and listed.covers(one)]
+        named = {one.payment_id: one for one in batch if one.payment_id}
+        recorded = self._ties.recorded(gateway.name, named)
+        new = [one for key, one in named.items() if key not in recorded and listed.covers(one)]
+        unknown = [one for one in new if isinstance(one, FoundPayment)]
         for found, tied in zip(unknown, tie(unknown, gateway=gateway, ties=self._ties), strict=True):
-            listed.tied[found.row.payment_id] = tied
-        followed: Rows = [*unknown, *(row for payment_id, row in unreadable.items() if payment_id not in recorded)]
-        if followed:
-            self._hand_over(gateway.name, followed)
+            listed.note_unknown(found, tied=tied)
+        if new:
+            self._hand_over(gateway.name, new)
         for one in batch:
             listed.add(one)
 

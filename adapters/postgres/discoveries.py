@@ -1,7 +1,7 @@
 """Discoveries: what a gateway's list was asked for, and the payments that it showed and that are on no invoice yet."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from uuid import UUID
@@ -155,6 +155,12 @@ class Discoveries:
         """Write that a payment is followed no more: `suspense`, `ignored` or `no_money`."""
         with self._pool.connection() as connection:
             _queries.note_ended(connection, gateway=gateway, payment_id=payment_id, outcome=outcome)
+
+    def ignored(self, gateway: str, payment_ids: Collection[str]) -> set[str]:
+        """Return those of these payments that were followed and are on no QR of ours: other software's."""
+        with self._pool.connection() as connection:
+            rows = _queries.find_ignored(connection, gateway=gateway, payment_ids=sorted(payment_ids))
+            return {row["payment_id"] for row in rows}
 
     def forget(self) -> int:
         """Remove what nobody needs any more; return how many payments that were."""

@@ -6,11 +6,14 @@ from datetime import timedelta
 from itertools import count
 from random import Random
 
+import psycopg
 import pytest
 
 from adapters.postgres.discoveries import UNREADABLE
 from adapters.postgres.schedule import ScheduleRuns
+from domain.following import Unmatched
 from simulator.faults import Drawn, Fault
+from simulator.world import Switches
 from tests.waiting import wait_until
 from tests.worker.conftest import METRICS_TOKEN, Stack
 from tests.worker.reconciling import ZONE, paid, questions, sql, tell, today, tomorrow
@@ -26,7 +29,13 @@ TOMORROW = (today() + timedelta(days=1)).isoformat()
 
 
 @contextmanager
-def looking_back(stack: Stack, *, days: int = 3, pause: Callable[[float], None] = lambda _: None) -> Iterator[LookBack]:
+def looking_back(
+    stack: Stack,
+    *,
+    days: int = 3,
+    pause: Callable[[float], None] = lambda _: None,
+    unmatched: Unmatched = Unmatched.SUSPENSE,
+) -> Iterator[LookBack]:
     """The nightly job, as it is tomorrow."""
     groups = stack.groups
     with open_core(
@@ -42,7 +51,7 @@ def looking_back(stack: Stack, *, days: int = 3, pause: Callable[[float], None] 
             core,
             settings=LookBackSettings(lookback_days=days),
             accounts=groups.accounts,
-            discovery=DiscoverySettings(),
+            discovery=DiscoverySettings(unmatched=unmatched),
             timezone=ZONE,
             clock=tomorrow,
             scheduled=lambda: runs.now() + timedelta(days=1),
@@ -111,6 +120,23 @@ def test_a_payment_whose_row_cannot_be_read_is_handed_to_discovery_as_well(stack
     look_back(TOMORROW)
 
     assert sql(stack, "SELECT payment_id, status FROM found_payment") == [{"payment_id": theirs, "status": UNREADABLE}]
+
+
+@pytest.mark.parametrize("switches", [Switches(list_object_id="absent", list_without_qr_code=True)])
+def test_what_the_list_ties_to_nothing_is_ignored_only_when_it_was_looked_up(stack: Stack) -> None:
+    paid(stack, "ours", callback="drop")
+    theirs = of_another_client(stack)
+
+    for _ in range(2):
+        with looking_back(stack, unmatched=Unmatched.IGNORE) as look_back:
+            look_back(TOMORROW)
+        with psycopg.connect(stack.groups.database.database_url, options="-c search_path=tootsoo") as discovery:
+            discovery.execute(
+                "UPDATE found_payment SET outcome = 'ignored', ended_at = now() WHERE payment_id = %s", (theirs,)
+            )
+            discovery.execute("UPDATE reconciliation_run SET night = NULL")
+
+    assert [row["open"] for row in sql(stack, "SELECT open FROM reconciliation_run ORDER BY id")] == [2, 1]
 
 
 @pytest.mark.usefixtures("working")

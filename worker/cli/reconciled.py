@@ -37,6 +37,7 @@ _DONE = {
     Action.ASKED: "a person is asked",
     Action.ANSWERED: "a person has answered it",
     Action.NO_INVOICE: "it is of no invoice of ours",
+    Action.UNTOLD: "the list does not tell of which invoice it is: discovery looks it up",
     Action.IGNORED: "it is of no invoice of ours, and such are ignored (UNMATCHED)",
     Action.NOTHING: "",
 }

@@ -130,6 +130,7 @@ def _reconcile_on(
 def _follow_up_on(core: Core, *, discovery: DiscoverySettings, look_ups_max: int, clock: Clock) -> FollowUp:
     return FollowUp(
         reconciliations=Reconciliations(core.pool),
+        discoveries=Discoveries(core.pool),
         ties=Ties(core.pool),
         check_requests=core.check_requests,
         discrepancies=Discrepancies(core.pool),

@@ -143,6 +143,12 @@ WHERE gateway = :gateway AND payment_id = :payment_id AND ended_at IS NULL;
 UPDATE found_payment SET ended_at = now(), outcome = :outcome
 WHERE gateway = :gateway AND payment_id = :payment_id AND ended_at IS NULL;
 
+-- name: find_ignored(gateway, payment_ids)
+-- Find those of a gateway's payments that were followed and turned out to be of no QR of ours.
+SELECT payment_id
+FROM found_payment
+WHERE gateway = :gateway AND payment_id = ANY (:payment_ids::text[]) AND outcome = 'ignored';
+
 -- name: forget_found(keep_days, keep_windows_days, page)^
 -- Remove up to a page each of ended payments that no list has shown for long, and of windows that nobody needs any more.
 WITH payments AS (
