@@ -81,3 +81,14 @@ def test_a_customer_pays_a_part_and_then_the_rest_by_card(shop: Shop, bearer: Be
     expect(page.locator(".state")).to_have_text("paid")
     assert [(one["amount"], one["type"]) for one in shop.look("facts")["payments"]] == [(40, "P2P"), (60, "CARD")]
     assert shop.look("callbacks")["callbacks"] == []
+
+
+def test_enter_in_the_amount_of_a_part_pays_that_part(shop: Shop, bearer: Bearer, page: Page) -> None:
+    invoice_id = bearer.issue("rent-1", amount=100, allow_partial=True)["invoice_id"]
+
+    page.goto(f"/s/{invoice_id}?lang=en")
+    page.get_by_label("Part, in ₮").fill("40")
+    page.get_by_label("Part, in ₮").press("Enter")
+
+    expect(page.get_by_text("outstanding 60 ₮")).to_be_visible()
+    assert [one["amount"] for one in shop.look("facts")["payments"]] == [40]
