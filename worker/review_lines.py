@@ -27,6 +27,9 @@ WAITING = (State.PROPOSED, State.UNMATCHED)
 _UNDECIDED = (State.PROPOSED, State.UNMATCHED, State.IGNORED)
 """What a person may still decide: an ignored line too."""
 
+_NO_EVENT = (*_UNDECIDED, State.LINKED)
+"""What a person may decide with a second word: a rule may have taken a second payment for the settlement of the first."""
+
 
 class NotDoneError(Exception):
     """What a person said of a line was not done. `code` is for programs; the message says what to say instead."""
@@ -106,8 +109,8 @@ class ReviewLines:
 
         Raises:
             UnknownInvoiceError: there is no such invoice.
-            NotDoneError: the line is decided otherwise, went out, is in another currency, or, unless `anyway`, a
-                payment of that amount is on the invoice and may be the same money.
+            NotDoneError: the line is recorded elsewhere, went out, is in another currency, or, unless `anyway`, is
+                linked, or a payment of that amount is on the invoice and may be the same money.
 
         """
         with self._alone():
@@ -117,7 +120,7 @@ class ReviewLines:
         line = self.line(line_id)
         if (line.state, line.invoice_id) == (State.RECORDED, invoice_id):
             return Reviewed(line=line, again=True)
-        self._require_open(line)
+        self._require_open(line, anyway=anyway)
         if line.direction != Direction.CREDIT:
             raise NotDoneError("OUTGOING", f"line {line_id} went out: it pays no invoice")
         invoice = self._invoices.read(invoice_id)
@@ -164,8 +167,8 @@ class ReviewLines:
         """Say that a line is the settlement of a payment that is recorded: it makes no event.
 
         Raises:
-            NotDoneError: the line is decided otherwise, there is no such payment, another line settles it, or, unless
-                `anyway`, it can not have come to the account as that amount.
+            NotDoneError: the line is recorded, there is no such payment, another line settles it, or, unless `anyway`,
+                the line is linked with another, or the payment can not have come to the account as that amount.
 
         """
         with self._alone():
@@ -175,7 +178,7 @@ class ReviewLines:
         line = self.line(line_id)
         if (line.state, line.payment) == (State.LINKED, payment):
             return Reviewed(line=line, again=True)
-        self._require_open(line)
+        self._require_open(line, anyway=anyway)
         self._require_no_event(line)
         known = None if payment[0] == GATEWAY else self._lines.payment(payment)
         if known is None:
@@ -218,12 +221,15 @@ class ReviewLines:
         except LinesBusyError:
             raise NotDoneError("BUSY", "others are deciding about lines: try again in a minute") from None
 
-    def _require_open(self, line: ShownLine) -> None:
+    def _require_open(self, line: ShownLine, *, anyway: bool = False) -> None:
         if line.state is State.NEW:
             raise NotDoneError("NOT_MATCHED", f"line {line.id} was not looked at yet: run tootsoo statement match")
-        if line.state not in _UNDECIDED:
-            where = line.invoice_id or (":".join(line.payment) if line.payment else "")
-            raise NotDoneError("ALREADY_DECIDED", f"line {line.id} is {line.state} {where}".rstrip())
+        if line.state is State.LINKED and not anyway:
+            payment = ":".join(line.payment or ())
+            raise NotDoneError("ALREADY_LINKED", f"line {line.id} is linked with {payment}: to undo that say --anyway")
+        if line.state not in _NO_EVENT:
+            where = f" on {line.invoice_id}" if line.invoice_id else ""
+            raise NotDoneError("ALREADY_DECIDED", f"line {line.id} is {line.state}{where}")
 
     def _require_no_event(self, line: ShownLine) -> None:
         """Refuse what would count a line twice that has a payment: whoever recorded it was killed before saying so."""
@@ -247,7 +253,7 @@ class ReviewLines:
             )
 
     def _write(self, decided: Decided) -> Reviewed:
-        written = self._lines.decide([decided], states=_UNDECIDED, now=self._clock())
+        written = self._lines.decide([decided], states=_NO_EVENT, now=self._clock())
         line = self.line(decided.line_id)
         if not written and (line.state, line.invoice_id, line.payment) != (
             decided.state,

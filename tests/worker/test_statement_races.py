@@ -103,7 +103,7 @@ def test_a_line_that_is_just_being_recorded_is_not_linked_or_ignored_as_well(
             wait_until(lambda: others[0].done() or somebody_waits(pool), within_s=10)
 
         faster(pool, in_between)
-        with pytest.raises(NotDoneError, match="is recorded order-1001"):
+        with pytest.raises(NotDoneError, match="is recorded on order-1001"):
             others[0].result(timeout=20)
 
     assert review_on(pool).line(line).state is State.RECORDED

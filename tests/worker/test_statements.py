@@ -362,7 +362,7 @@ def test_a_person_accepts_assigns_links_and_ignores(tmp_path: Path, pool: Pool) 
         ("partially_paid", 15_000),
         ("partially_paid", 12_345),
     )
-    with pytest.raises(NotDoneError, match="is recorded order-1002"):
+    with pytest.raises(NotDoneError, match="is recorded on order-1002"):
         review.assign(by_words["Ээж"], "order-1001", who="Bat")
     assert review.waiting(after=0, page=100) == []
 
@@ -379,6 +379,28 @@ def test_money_that_is_on_the_invoice_already_takes_a_second_word(tmp_path: Path
     review.assign(1, "order-1001", who="Bat", anyway=True)
 
     assert balance(pool, "order-1001") == ("partially_paid", 40_000)
+
+
+@pytest.mark.usefixtures("orders")
+def test_a_second_payment_that_was_taken_for_a_settlement_is_put_right_by_a_person(tmp_path: Path, pool: Pool) -> None:
+    paid_by_qpay(pool, "order-1001", "50000")
+    path = written.khan_json(tmp_path / "a.json", running((50_000, "order-1001 Бат"), (50_000, "QPAY 22/11")))
+    read_in(pool, path)
+    assert states(pool) == {
+        "order-1001 Бат": ("linked", "settlement"),
+        "QPAY 22/11": ("unmatched", "nothing_known"),
+    }
+    review = review_on(pool)
+
+    with pytest.raises(NotDoneError, match="is linked with qpay:100000000000001: to undo that say --anyway"):
+        review.assign(1, "order-1001", who="Bat")
+    with pytest.raises(NotDoneError, match="is linked with"):
+        review.ignore(1, who="Bat", reason="x")
+    review.assign(1, "order-1001", who="Bat", anyway=True)
+    match_on(pool)(states=LOOKED_AT_STATES, tell=lambda *_: None)
+
+    assert states(pool) == {"order-1001 Бат": ("recorded", "person"), "QPAY 22/11": ("linked", "settlement")}
+    assert balance(pool, "order-1001") == ("overpaid", 100_000)
 
 
 @pytest.mark.usefixtures("orders")
