@@ -28,7 +28,7 @@ _UNDECIDED = (State.PROPOSED, State.UNMATCHED, State.IGNORED)
 """What a person may still decide: an ignored line too."""
 
 _NO_EVENT = (*_UNDECIDED, State.LINKED)
-"""What a person may decide with a second word: a rule may have taken a second payment for the settlement of the first."""
+"""What a person may decide with a second word: a rule may take a second payment for the settlement of the first."""
 
 
 class NotDoneError(Exception):
