@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
+from itertools import takewhile
 
 import structlog
 
@@ -20,8 +21,8 @@ from worker.refresh import Done, Outcome, Refresh
 log = structlog.get_logger()
 
 FAILURES_MAX = 5
-"""So many failures in a row stop a run: what is wrong is wrong with the gateway or with us, and each further QR that is
-closed would be one that a customer no longer has."""
+"""So many failures in a row at a gateway end a run there: what is wrong is wrong with the gateway or with us, and each
+further QR that is closed would be one that a customer no longer has."""
 
 SOON_S = 3_600.0
 """What is owed and tried again within this is unfinished; what waits longer is left to the next night."""
@@ -81,20 +82,17 @@ class RefreshAll:
     def expiring(self) -> Iterator[tuple[ExpiringQr, End]]:
         """Tell which QRs a run would end now, and what it would do with each. Writes nothing, calls no gateway."""
         for name in self._gateways:
-            for qr in self._expiring_at(name):
-                plan = self._refresh.plan(qr)
-                if isinstance(plan, End):
-                    yield qr, plan
+            yield from self._ending_at(name)
 
     def owed(self) -> int:
         """Count the invoices that are owed a QR and that a run would give one now."""
         return sum(self._owed_qrs.count_owed(name) for name in self._gateways)
 
     def __call__(self, *, show: Callable[[Done], object], tell: Tell, for_s: float | None = None) -> Refreshed:
-        """Give owed QRs first, then renew what expires, until all are done, too many fail, or it is told to stop.
+        """Give owed QRs first, then renew what expires, until all are done or it is told to stop.
 
-        No more is begun after `for_s` seconds. `show` hears of each that failed, `tell` how far it is; both in any
-        thread, one after the other.
+        At a gateway where too many fail in a row it ends before. No more is begun after `for_s` seconds. `show` hears
+        of each that failed, `tell` how far it is; both in any thread, one after the other.
 
         Raises:
             PoolTimeout, psycopg.Error: PostgreSQL is away; what was begun is done, and the next run goes on.
@@ -105,10 +103,10 @@ class RefreshAll:
         few_at_once(run.do, self._paced(run, until=until), threads=self._threads)
         return run.result(owed=self._owed_qrs.count_owed_soon(within_s=SOON_S))
 
-    def _paced(self, run: "_Run", *, until: float | None) -> Iterator[Callable[[], Done]]:
+    def _paced(self, run: "_Run", *, until: float | None) -> Iterator["_Work"]:
         """Give one QR's work after another: not faster than may be, and none once the run is to end."""
         next_at = time.monotonic()
-        for work in self._works():
+        for work in self._works(run):
             if self._told_to_stop.wait(max(0.0, next_at - time.monotonic())):
                 run.stop("it was told to stop")
             if until is not None and time.monotonic() > until:
@@ -118,12 +116,19 @@ class RefreshAll:
             next_at = max(next_at, time.monotonic() - 1.0) + 1.0 / self._per_s
             yield work
 
-    def _works(self) -> Iterator[Callable[[], Done]]:
+    def _works(self, run: "_Run") -> Iterator["_Work"]:
         for name in self._gateways:
-            for owed in self._owed_qrs.owed(name):
-                yield partial(self._refresh.pay_off, owed)
-        for qr, _ in self.expiring():
-            yield partial(self._refresh.renew, qr)
+            for owed in takewhile(lambda _, at=name: run.goes_on_at(at), self._owed_qrs.owed(name)):  # type: ignore[misc]
+                yield name, partial(self._refresh.pay_off, owed)
+        for name in self._gateways:
+            for qr, _ in takewhile(lambda _, at=name: run.goes_on_at(at), self._ending_at(name)):  # type: ignore[misc]
+                yield name, partial(self._refresh.renew, qr)
+
+    def _ending_at(self, gateway: str) -> Iterator[tuple[ExpiringQr, End]]:
+        for qr in self._expiring_at(gateway):
+            plan = self._refresh.plan(qr)
+            if isinstance(plan, End):
+                yield qr, plan
 
     def _expiring_at(self, gateway: str) -> Iterator[ExpiringQr]:
         until = self._latest_expiry(gateway)
@@ -137,6 +142,10 @@ class RefreshAll:
         return latest_expiry(terms=self._terms, capabilities=self._gateways[gateway].capabilities, now=self._clock())
 
 
+_Work = tuple[str, Callable[[], Done]]
+"""The gateway, and what is done there for one QR."""
+
+
 @dataclass(slots=True, kw_only=True)
 class _Run:
     """How one run goes. Told by several threads."""
@@ -147,25 +156,35 @@ class _Run:
     stopped: str | None = None
     _counts: Counter[Outcome] = field(default_factory=Counter)
     _reasons: Counter[str] = field(default_factory=Counter)
-    _failed_in_a_row: int = 0
+    _failed_in_a_row: Counter[str] = field(default_factory=Counter)
+    """By gateway: one that is away is no reason to leave the others' QRs alone."""
+    _ended: dict[str, str] = field(default_factory=dict)
+    """At which gateways nothing more is done, and why."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def do(self, work: Callable[[], Done]) -> None:
+    def goes_on_at(self, gateway: str) -> bool:
+        """Tell whether more is done at a gateway."""
+        return self.stopped is None and gateway not in self._ended
+
+    def do(self, work: "_Work") -> None:
         """Do one QR's work, unless the run was to end since it was taken."""
-        if self.stopped is None:
-            self.note(work())
+        gateway, do = work
+        if self.goes_on_at(gateway):
+            self.note(do())
 
     def note(self, done: Done) -> None:
         with self._lock:
             self._counts[done.outcome] += 1
             if done.outcome is Outcome.FAILED:
-                self._failed_in_a_row += 1
+                self._failed_in_a_row[done.gateway] += 1
                 self._note_reason(done)
                 self.show(done)
             elif done.outcome not in {Outcome.LEFT, Outcome.WAITING}:
-                self._failed_in_a_row = 0
-            if self._failed_in_a_row >= FAILURES_MAX:
-                self._stop(f"{FAILURES_MAX} failed in a row, the last one: {done.reason}")
+                self._failed_in_a_row[done.gateway] = 0
+            if self._failed_in_a_row[done.gateway] >= FAILURES_MAX and done.gateway not in self._ended:
+                why = f"{FAILURES_MAX} failed in a row at {done.gateway}, the last one: {done.reason}"
+                self._ended[done.gateway] = why
+                log.warning("refresh.stopped", gateway=done.gateway, why=why)
             done_so_far = sum(self._counts.values())
             self.tell(done_so_far, max(self.total, done_so_far))
 
@@ -174,7 +193,8 @@ class _Run:
             self._stop(why)
 
     def result(self, *, owed: int) -> Refreshed:
-        return Refreshed(counts=dict(self._counts), reasons=dict(self._reasons), owed=owed, stopped=self.stopped)
+        stopped = self.stopped or "; ".join(self._ended.values()) or None
+        return Refreshed(counts=dict(self._counts), reasons=dict(self._reasons), owed=owed, stopped=stopped)
 
     def _stop(self, why: str) -> None:
         if self.stopped is None:

@@ -337,6 +337,26 @@ def test_run_stops_when_many_fail_in_a_row_so_that_customers_keep_their_qrs(
     assert "INVOICE_CODE_INVALID" in in_words(refreshed)
 
 
+def test_gateway_where_all_fail_keeps_no_other_gateways_qrs_from_being_renewed(
+    stack: Stack, refresh_all: RefreshAll, sql: Callable[..., list[Any]]
+) -> None:
+    for number in range(FAILURES_MAX + 5):
+        expiring(stack, sql, f"order-{number}")
+    stack.put("elsewhere")
+    stack.pay_link("elsewhere", gateway="socialpay")
+    sql(
+        "UPDATE gateway_invoice SET issued_at = now() - interval '6 days', expires_at = now() + interval '1 hour'"
+        " WHERE gateway = 'socialpay'"
+    )
+    stack.simulator.world.merchants["TEST_MERCHANT"] = replace(MERCHANT, invoice_code="ANOTHER_CODE")
+
+    refreshed, _ = run(refresh_all)
+
+    assert states(stack, "elsewhere") == {1: "superseded", 2: "open"}
+    assert refreshed.stopped is not None
+    assert "in a row at qpay" in refreshed.stopped
+
+
 @pytest.mark.slow
 def test_all_pages_are_renewed_and_each_qr_once_however_many_run_at_once(
     stack: Stack, refresh_all: RefreshAll, sql: Callable[..., list[Any]], monkeypatch: pytest.MonkeyPatch
