@@ -17,8 +17,9 @@ from domain.gateway import (
 MESSAGE_MAX_CHARS = 200
 CODE_MAX_CHARS = 64
 
-RETRY_AFTER_MAX_S = 86_400.0
-"""Counts a day: who asks for more has sent nonsense, and a person should look before that."""
+RETRY_AFTER_MAX_S = 3_600.0
+"""Counts an hour: a check waits for so long, and with it a payment. Who asks for more has sent nonsense, most likely,
+and is asked once an hour then."""
 
 UNAUTHORISED = 401
 TOO_MANY = 429
