@@ -128,12 +128,13 @@ def judge_at_rest(stage: Stage) -> list[Breach]:
 
 
 def _read_at_rest(stage: Stage) -> oracle.Read:
-    """Read all of it between two jobs: what is still held after a while has been left behind."""
+    """Read all of it between two jobs: what is still held, or due, after a while has been left behind."""
     until = time.monotonic() + STUCK_FOR_S
     with stage.eyes() as eyes:
         while True:
             found = oracle.read(eyes)
-            if not (found.stuck or found.advisory) or time.monotonic() > until:
+            at_work = any(qr["due"] or qr["leased"] for qr in found.gateway_invoices)
+            if not (found.stuck or found.advisory or at_work) or time.monotonic() > until:
                 return found
             time.sleep(0.25)
 
