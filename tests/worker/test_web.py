@@ -102,6 +102,7 @@ def test_an_amount_may_be_a_string_or_an_integer_of_whole_tugrug(stack: Stack, a
         ({**RIGHT, "receiverCode": "x" * 46}, "receiverCode"),
         ({**RIGHT, "description": "\ud800"}, "description"),
         ({**RIGHT, "description": "a\nb"}, "description"),
+        ({**RIGHT, "description": " \u3000\u200b"}, "description"),
         ({**RIGHT, "receiverCode": "\udfff"}, "receiverCode"),
         ({**RIGHT, "dueAt": "9999-12-31T23:59:59-14:00"}, "dueAt"),
         ({**RIGHT, "dueAt": "0001-01-01T00:00:00+14:00"}, "dueAt"),
