@@ -39,6 +39,8 @@ class Budget:
     checks_per_qr: int
     """Per QR of which a callback was taken, and no check at all of one that nobody announced."""
     logins: int
+    looks_per_payment: int = 0
+    """GET payment, which discovery needs only where a list or a check does not tell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -311,9 +313,11 @@ def _within_the_budget(evidence: Evidence) -> Iterator[str]:
             yield f"{number.get(invoice, invoice)}: {checks} checks, allowed are {allowed}"
     if evidence.calls["logins"] > evidence.budget.logins:
         yield f"{evidence.calls['logins']} logins, allowed are {evidence.budget.logins}"
-    gets = sum(evidence.calls["paymentGets"].values())
-    if gets:
-        yield f"{gets} calls of GET payment, which nothing needs"
+    payments = Counter(payment["invoiceId"] for payment in evidence.facts["payments"])
+    for invoice, looks in evidence.calls["paymentGets"].items():
+        allowed = evidence.budget.looks_per_payment * payments[invoice]
+        if looks > allowed:
+            yield f"{number.get(invoice, invoice)}: {looks} calls of GET payment, allowed are {allowed}"
 
 
 def _nothing_left_over(found: Read) -> Iterator[str]:

@@ -46,7 +46,8 @@ PATIENCE_S = 90.0
 """How long a customer asks again for a QR."""
 SETTLED_WITHIN_S = 90.0
 
-BUDGET = Budget(checks_per_qr=60, logins=100_000)
+BUDGET = Budget(checks_per_qr=60, logins=100_000, looks_per_payment=5)
+"""A sweep looks up a payment whose row in a list, or whose check, has gone wrong; and a look may go wrong as well."""
 OF_ROWS = {Fault.DUPLICATED_ROWS, Fault.MOVING_ROWS, Fault.STALE}
 
 CAUSE_TO_ASK = {

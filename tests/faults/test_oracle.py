@@ -168,6 +168,15 @@ def test_calls_beyond_the_budget_are_named(calls: dict[str, Any]) -> None:
     assert broken(sound(), replace(EVIDENCE, calls=calls)) == {"I8"}
 
 
+@pytest.mark.parametrize(("looks", "breaks"), [(2, set()), (3, {"I8"})])
+def test_payments_may_be_looked_up_as_often_as_is_allowed(looks: int, breaks: set[str]) -> None:
+    calls = {"checks": {}, "logins": 1, "paymentGets": {"qr-1": looks}}
+    paid = sum(payment["invoiceId"] == "qr-1" for payment in FACTS["payments"])
+    evidence = replace(EVIDENCE, calls=calls, budget=replace(EVIDENCE.budget, looks_per_payment=2 // paid))
+
+    assert broken(sound(), evidence) == breaks
+
+
 def test_a_payment_that_was_refunded_needs_both_events() -> None:
     facts = deepcopy(FACTS)
     facts["payments"][0]["status"] = "REFUNDED"
