@@ -94,8 +94,9 @@ def test_each_state_fits_and_can_be_read(stack: Stack, open_page: Open, viewport
         put(stack, name, amount=90_000)
     put(stack, "long", amount=999_999_999_999, description="Нэхэмжлэхийн дэлгэрэнгүй утга " * 8 + "W" * 15)
     urls = {name: address(stack, name) for name in ("due", "part", "over", "void", "long", "rest")}
-    urls["english"] = f"{urls['due']}?lang=en&gateway=qpay"
-    urls["socialpay"] = f"{address(stack, 'due', gateway='socialpay')}?gateway=socialpay"
+    urls["english"] = f"{urls['due']}?lang=en"
+    put(stack, "socialpay", amount=90_000)
+    urls["socialpay"] = address(stack, "socialpay", gateway="socialpay")
     urls["none"] = stack.parts.pay_pages.address("none", qr_expires_at=datetime.now(UTC))
     urls["gone"] = stack.parts.pay_pages.address("due", qr_expires_at=datetime(2026, 1, 1, tzinfo=UTC))
     urls["unknown"] = f"{stack.api.base_url}/pay/nothing"
