@@ -4,6 +4,8 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from domain.money import money
 from domain.statement_match import Facts, InvoiceNamed, KnownPayment, OpenLine, State, Why, match
@@ -166,3 +168,67 @@ def test_a_line_whose_event_is_there_is_recorded_where_it_is() -> None:
     (verdict,) = match([LINE], Facts(recorded={"k1": "order-7"}))
 
     assert (verdict.state, verdict.invoice_id) == (State.RECORDED, "order-7")
+
+
+INVOICES = ("order-1001", "order-1002", "1003")
+AMOUNTS = st.sampled_from([MNT_100] * 4 + [money("99", currency="MNT")])
+
+invoices = st.lists(
+    st.builds(
+        InvoiceNamed, id=st.sampled_from(INVOICES), outstanding=AMOUNTS, voided=st.sampled_from([False] * 4 + [True])
+    ),
+    min_size=1,
+    unique_by=lambda one: one.id,
+)
+payments = st.lists(
+    st.builds(
+        KnownPayment,
+        key=st.tuples(st.sampled_from(["qpay", "socialpay", "manual_bank"]), st.sampled_from(["100000000001", "slip"])),
+        invoice_ids=st.frozensets(st.sampled_from(INVOICES), max_size=2),
+        amount=st.just(MNT_100),
+        fee=st.sampled_from([None, money("1", currency="MNT")]),
+        occurred_at=st.sampled_from([NOON, NOON - timedelta(days=2), NOON - timedelta(days=9)]),
+        reference=st.sampled_from([None, "slip"]),
+        linked=st.booleans(),
+        in_cash=st.booleans(),
+    ),
+    max_size=3,
+    unique_by=lambda one: one.key,
+)
+lines = st.lists(
+    st.builds(
+        replace,
+        st.just(LINE),
+        amount=AMOUNTS,
+        description=st.lists(
+            st.sampled_from([*INVOICES, "order-1001", "QPAY", "100000000001", "Бат"]), min_size=1, max_size=2
+        ).map(", ".join),
+        reference=st.sampled_from([None, "slip"]),
+        timed=st.booleans(),
+    ),
+    max_size=4,
+).map(lambda drawn: [replace(line, id=place, key=f"k{place}") for place, line in enumerate(drawn)])
+
+
+@settings(max_examples=150, deadline=None)
+@given(invoices, payments, lines)
+def test_whatever_comes_no_money_is_counted_twice(
+    owed: list[InvoiceNamed], paid: list[KnownPayment], came: list[OpenLine]
+) -> None:
+    verdicts = match(came, known(*owed, payments=tuple(paid)))
+
+    recorded = [one for one in verdicts if one.state is State.RECORDED]
+    linked = [one.payment for one in verdicts if one.state is State.LINKED]
+    assert [one.line for one in verdicts] == came
+    assert len(linked) == len(set(linked)), "a payment is settled once"
+    assert not {one.key for one in paid if one.linked} & set(linked)
+    assert len({one.invoice_id for one in recorded}) == len(recorded), "an invoice is paid once"
+    for one in recorded:
+        (invoice,) = (each for each in owed if each.id == one.invoice_id)
+        assert (invoice.outstanding, invoice.voided) == (one.line.amount, False)
+        assert invoice.id in one.line.description
+        for other in paid:
+            assert not (one.line.amount in other.arrives_as and invoice.id in other.invoice_ids)
+            is_free = not other.linked and other.key not in linked
+            near = abs(other.occurred_at - one.line.posted_at) <= timedelta(days=3)
+            assert not (one.line.amount in other.arrives_as and is_free and near)
