@@ -3,8 +3,8 @@
 import socket
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from threading import Thread
 
 import pytest
 
@@ -18,11 +18,13 @@ from domain.gateway import (
     InvoiceToIssue,
 )
 from tests.adapters.qpay.conftest import OpenGateway, elsewhere
-from tests.adapters.qpay.scripted import Reply, ScriptedQPay, answer, drip, hang, rows
+from tests.adapters.qpay.scripted import Reply, ScriptedQPay, answer, drip, hang, rows, wait_for, when
 from tests.adapters.refs import ref
 
 CHECK = "POST /v2/payment/check"
 TOTAL_S = 0.25
+SLACK_S = 5.0
+"""What a busy machine may take beyond that. What these calls meet has no end of its own."""
 SHORT = Limits(
     check_timeout_s=TOTAL_S,
     issue_timeout_s=TOTAL_S,
@@ -58,7 +60,14 @@ def hurried(qpay: ScriptedQPay, open_gateway: OpenGateway) -> QPayGateway:
     qpay.will(CHECK, rows())
     open_gateway().check(ref("i-1"))
     gateway = open_gateway(limits=SHORT)
-    gateway.check(ref("i-1"))
+
+    def checked() -> bool:
+        try:
+            return gateway.check(ref("i-1")).rows == ()
+        except GatewayError:  # on a busy machine the start takes longer than that
+            return False
+
+    wait_for(checked)
     return gateway
 
 
@@ -78,7 +87,7 @@ def test_drip_of_bytes_is_bounded_in_total_time(
     endpoint, ask = CALLS[call]
     qpay.will(endpoint, DRIPS[drip])
 
-    with within(TOTAL_S + 0.5), pytest.raises(GatewayOutcomeUnknownError) as unknown:
+    with within(TOTAL_S + SLACK_S), pytest.raises(GatewayOutcomeUnknownError) as unknown:
         ask(hurried, rent)
 
     assert unknown.value.message == "QPay did not answer within 0.25 s"
@@ -87,7 +96,7 @@ def test_drip_of_bytes_is_bounded_in_total_time(
 def test_silence_is_bounded_and_leaves_the_outcome_unknown(qpay: ScriptedQPay, hurried: QPayGateway) -> None:
     qpay.will(CHECK, hang)
 
-    with within(TOTAL_S + 0.5), pytest.raises(GatewayOutcomeUnknownError):
+    with within(TOTAL_S + SLACK_S), pytest.raises(GatewayOutcomeUnknownError):
         hurried.check(ref("i-1"))
 
 
@@ -95,7 +104,7 @@ def test_all_pages_share_one_limit(qpay: ScriptedQPay, hurried: QPayGateway) -> 
     slow = drip(b"HTTP/1.1 200 OK\r\nContent-Length: 40\r\n\r\n" + b'{"count": 9, "rows": [1]}', b" ")
     qpay.will(CHECK, slow)
 
-    with within(TOTAL_S + 0.5), pytest.raises(GatewayError):
+    with within(TOTAL_S + SLACK_S), pytest.raises(GatewayError):
         hurried.check(ref("i-1"))
 
 
@@ -114,10 +123,10 @@ def test_login_counts_into_the_limit_and_the_call_was_not_sent(
     qpay.will("POST /v2/auth/token", drip)
     gateway = open_gateway(limits=SHORT)
 
-    with within(TOTAL_S + 0.5), pytest.raises(GatewayBusyError):
+    with within(TOTAL_S + SLACK_S), pytest.raises(GatewayBusyError):
         gateway.issue(rent)
 
-    assert [seen.path for seen in qpay.seen] == ["/v2/auth/token"]
+    assert qpay.calls("POST /v2/invoice") == []
 
 
 def test_refused_connection_was_not_acted_upon(
@@ -164,7 +173,7 @@ def test_connect_time_out_was_not_acted_upon(
             filler.connect_ex(deaf.getsockname())
         gateway = open_gateway(config=elsewhere(config, f"http://127.0.0.1:{deaf.getsockname()[1]}"), limits=SHORT)
 
-        with within(TOTAL_S + 0.5), pytest.raises(GatewayBusyError):
+        with within(TOTAL_S + SLACK_S), pytest.raises(GatewayBusyError):
             gateway.issue(rent)
 
 
@@ -182,23 +191,13 @@ def test_error_page_beyond_the_limit_is_not_read_either(qpay: ScriptedQPay, gate
         gateway.check(ref("i-1"))
 
 
-def test_calls_from_many_threads_do_not_wait_for_one_another(qpay: ScriptedQPay, hurried: QPayGateway) -> None:
-    qpay.will(CHECK, hang)
-    outcomes: list[str] = []
+def test_calls_from_many_threads_do_not_wait_for_one_another(qpay: ScriptedQPay, gateway: QPayGateway) -> None:
+    qpay.will(CHECK, when(lambda: len(qpay.checks) >= 10, rows()))
 
-    def check() -> None:
-        with pytest.raises(GatewayOutcomeUnknownError):
-            hurried.check(ref("i-1"))
-        outcomes.append("unknown")
+    with ThreadPoolExecutor(10) as threads:
+        answers = list(threads.map(lambda _: gateway.check(ref("i-1")).rows, range(10)))
 
-    threads = [Thread(target=check) for _ in range(10)]
-    with within(TOTAL_S + 1.5):
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-
-    assert outcomes == ["unknown"] * 10
+    assert answers == [()] * 10
 
 
 def test_closing_twice_is_once_and_a_closed_gateway_makes_no_call(qpay: ScriptedQPay, gateway: QPayGateway) -> None:
@@ -232,7 +231,7 @@ def test_silent_redis_is_bounded(qpay: ScriptedQPay, open_gateway: OpenGateway) 
             redis_url=f"redis://127.0.0.1:{silent.getsockname()[1]}/0", limits=Limits(redis_timeout_s=0.2)
         )
 
-        with within(1.5), pytest.raises(GatewayBusyError, match="Redis"):
+        with within(0.2 + SLACK_S), pytest.raises(GatewayBusyError, match="Redis"):
             gateway.check(ref("i-1"))
 
     assert qpay.seen == []
