@@ -1,7 +1,7 @@
 """Invoices: put by the merchant, read with their balance and their QRs."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
@@ -146,16 +146,19 @@ class Invoices:
             rows: list[Row] = list(_queries.read_invoice(connection, id=invoice_id))
         if not rows:
             return None
-        summaries = tuple(GatewayInvoiceSummary(**_qr_part(row)) for row in rows if row["qr_id"] is not None)
-        invoice = {name: value for name, value in rows[0].items() if not name.startswith(_QR)}
-        return InvoiceRecord(**invoice, gateway_invoices=summaries)
+        first = rows[0]
+        return InvoiceRecord(
+            **{name: first[name] for name in _OF_INVOICE},
+            gateway_invoices=tuple(_summary(row) for row in rows if row["qr_id"] is not None),
+        )
 
 
-_QR = "qr_"
+_OF_INVOICE = tuple(field.name for field in fields(InvoiceRecord) if field.name != "gateway_invoices")
+_OF_QR = tuple((field.name, f"qr_{field.name}") for field in fields(GatewayInvoiceSummary))
 
 
-def _qr_part(row: Row) -> Row:
-    return {name.removeprefix(_QR): value for name, value in row.items() if name.startswith(_QR)}
+def _summary(row: Row) -> GatewayInvoiceSummary:
+    return GatewayInvoiceSummary(**{name: row[column] for name, column in _OF_QR})
 
 
 def lock_balance(connection: Connection, invoice_id: str) -> Balance | None:

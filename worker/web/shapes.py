@@ -3,10 +3,11 @@
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from functools import cache
 from typing import Annotated
 from uuid import UUID
 
-from moneyed import Money
+from moneyed import Money, get_currency
 from pydantic import Field, PlainSerializer, StrictStr, WithJsonSchema
 
 from adapters.postgres.gateway_invoices import GatewayInvoice
@@ -14,7 +15,7 @@ from adapters.postgres.invoices import GatewayInvoiceSummary, InvoiceRecord
 from adapters.postgres.ledger import StoredEvent
 from domain.balance import Status
 from domain.invoice import InvoiceTerms, require_payable
-from domain.money import from_minor_units
+from domain.money import minor_units
 from domain.pay_link import GatewayInvoiceState
 from domain.payment_event import Kind, OccurredAtSource, Source
 from worker.clock import rfc3339
@@ -232,10 +233,16 @@ def _gateway_invoice_out(summary: GatewayInvoiceSummary) -> GatewayInvoiceOut:
 
 def money_out(amount_minor: int, currency: str) -> MoneyOut:
     """Return so many minor units as the API shows them."""
-    return _money_of(from_minor_units(amount_minor, currency=currency))
+    sub_unit, last_decimal = _minor_unit(currency)
+    return MoneyOut(amount=str((Decimal(amount_minor) / sub_unit).quantize(last_decimal)), currency=currency)
 
 
 def _money_of(amount: Money) -> MoneyOut:
-    decimals = len(str(amount.currency.sub_unit)) - 1
-    exact = amount.amount.quantize(Decimal(1).scaleb(-decimals))
-    return MoneyOut(amount=str(exact), currency=amount.currency.code)
+    return money_out(minor_units(amount), amount.currency.code)
+
+
+@cache
+def _minor_unit(currency: str) -> tuple[int, Decimal]:
+    """Return how many minor units a unit has, and the last decimal that is shown: to look both up takes longer."""
+    sub_unit: int = get_currency(currency).sub_unit
+    return sub_unit, Decimal(1).scaleb(1 - len(str(sub_unit)))
