@@ -2,11 +2,16 @@
 
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from multiprocessing.context import ForkServerContext
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+
+from adapters.embedded.process import die_with_parent
 
 TIMEOUT_S = 60.0
 
@@ -39,8 +44,7 @@ _LOADED = [
 
 def run(folder: Path, words: Sequence[str], env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     """Run `tootsoo` with these words in a folder, with nothing else in its environment, and return how it ended."""
-    forks = multiprocessing.get_context("forkserver")
-    forks.set_forkserver_preload([__name__, *_LOADED, "worker.compose.statements"])
+    forks = _forks()
     with tempfile.TemporaryDirectory(prefix="tootsoo-run-") as outputs:
         told, complained = Path(outputs, "stdout"), Path(outputs, "stderr")
         process = forks.Process(target=_be_tootsoo, args=(folder, list(words), dict(env), told, complained))
@@ -58,13 +62,73 @@ def run(folder: Path, words: Sequence[str], env: Mapping[str, str]) -> subproces
         )
 
 
+def start(folder: Path, words: Sequence[str], env: Mapping[str, str], *, log: Path) -> "Forked":
+    """Start `tootsoo` with these words, in a session of its own, and return at once. It dies with this process."""
+    process = _forks().Process(target=_live_as_tootsoo, args=(folder, list(words), dict(env), log), daemon=True)
+    process.start()
+    return Forked(process)
+
+
+class Forked:
+    """A started process, with what is used of `subprocess.Popen`."""
+
+    def __init__(self, process: BaseProcess) -> None:
+        assert process.pid is not None
+        self.pid = process.pid
+        self._process = process
+
+    @property
+    def returncode(self) -> int | None:
+        """How it ended; None while it has not."""
+        return self._process.exitcode
+
+    def poll(self) -> int | None:
+        """Return how it ended, None while it has not."""
+        return self._process.exitcode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait until it has ended, so many seconds at most, and return how.
+
+        Raises:
+            subprocess.TimeoutExpired: it has not.
+
+        """
+        self._process.join(timeout)
+        if self._process.exitcode is None:
+            raise subprocess.TimeoutExpired("tootsoo", timeout or 0)
+        return self._process.exitcode
+
+    def kill(self) -> None:
+        """Send SIGKILL; nothing where it has ended."""
+        self._process.kill()
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal; nothing where it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+
+def _forks() -> ForkServerContext:
+    forks = multiprocessing.get_context("forkserver")
+    forks.set_forkserver_preload([__name__, *_LOADED, "worker.compose.statements"])
+    return forks
+
+
+def _live_as_tootsoo(folder: Path, words: list[str], env: dict[str, str], log: Path) -> None:
+    arm = die_with_parent(signal.SIGKILL, parent=os.getppid())
+    if arm is not None:
+        arm()
+    os.setsid()
+    _be_tootsoo(folder, words, env, log, log)
+
+
 def _be_tootsoo(folder: Path, words: list[str], env: dict[str, str], told: Path, complained: Path) -> None:
     from worker.cli.main import main  # noqa: PLC0415 - in the child, which has loaded it
 
     for descriptor, path, flags in (
         (0, Path(os.devnull), os.O_RDONLY),
-        (1, told, os.O_WRONLY | os.O_CREAT),
-        (2, complained, os.O_WRONLY | os.O_CREAT),
+        (1, told, os.O_WRONLY | os.O_CREAT | os.O_APPEND),
+        (2, complained, os.O_WRONLY | os.O_CREAT | os.O_APPEND),
     ):
         opened = os.open(path, flags, 0o600)
         os.dup2(opened, descriptor)

@@ -3,7 +3,7 @@
 import json
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
@@ -128,15 +128,28 @@ def judge_at_rest(stage: Stage) -> list[Breach]:
 
 
 def _read_at_rest(stage: Stage) -> oracle.Read:
-    """Read all of it between two jobs: what is still held, or due, after a while has been left behind."""
+    """Read all of it between two jobs: what is held, or due, from the first look to the last has been left behind."""
     until = time.monotonic() + STUCK_FOR_S
     with stage.eyes() as eyes:
-        while True:
-            found = oracle.read(eyes)
-            at_work = any(qr["due"] or qr["leased"] for qr in found.gateway_invoices)
-            if not (found.stuck or found.advisory or at_work) or time.monotonic() > until:
-                return found
+        found = oracle.read(eyes)
+        left = _at_work(found)
+        while (found.stuck or found.advisory or left) and time.monotonic() < until:
             time.sleep(0.25)
+            found = oracle.read(eyes)
+            left &= _at_work(found)
+    for qr in found.gateway_invoices:
+        for what in ("due", "leased"):
+            qr[what] = _state_of(qr, what) in left
+    return found
+
+
+def _at_work(found: oracle.Read) -> set[tuple[object, ...]]:
+    return {_state_of(qr, what) for qr in found.gateway_invoices for what in ("due", "leased") if qr[what]}
+
+
+def _state_of(qr: Mapping[str, object], what: str) -> tuple[object, ...]:
+    """Tell one request, and one attempt at it, from the next."""
+    return qr["id"], qr["served"], qr["attempts"], what
 
 
 def _shown(invariant: str, what: Iterator[str]) -> list[Breach]:

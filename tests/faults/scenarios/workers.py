@@ -69,7 +69,7 @@ def killed_at_random(stage: Stage) -> None:
             victim = stage.rng.choice(working or workers)
             victim.kill()
             workers.remove(victim)
-            workers.append(stage.fleet.start("worker"))
+            workers.append(stage.fleet.fork("worker"))
             if kill % 20 == 0:
                 stage.look()
             time.sleep(stage.rng.uniform(0.0, 1.0))  # at any moment of whatever they are at
