@@ -6,12 +6,12 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Mapping, Sequence
+from multiprocessing.connection import wait
 from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-
-from adapters.embedded.process import die_with_parent
 
 TIMEOUT_S = 60.0
 
@@ -115,11 +115,17 @@ def _forks() -> ForkServerContext:
 
 
 def _live_as_tootsoo(folder: Path, words: list[str], env: dict[str, str], log: Path) -> None:
-    arm = die_with_parent(signal.SIGKILL, parent=os.getppid())
-    if arm is not None:
-        arm()
+    threading.Thread(target=_die_with_parent, daemon=True).start()
     os.setsid()
     _be_tootsoo(folder, words, env, log, log)
+
+
+def _die_with_parent() -> None:
+    """Kill this process when the one that asked for it is gone; to the kernel the fork server is its parent."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _be_tootsoo(folder: Path, words: list[str], env: dict[str, str], told: Path, complained: Path) -> None:
