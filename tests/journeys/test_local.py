@@ -144,6 +144,7 @@ def test_a_killed_demo_leaves_no_process_behind_and_the_next_one_works(folder: P
     wait_until(lambda: not alive(children) and not processes_in(folder), within_s=20)
 
 
+@pytest.mark.slow
 @linux_only
 def test_up_serves_what_it_prints_and_stops_cleanly(folder: Path) -> None:
     up = start(folder, "up", "--web-port", str(free_port()), "--simulator-port", str(free_port()))

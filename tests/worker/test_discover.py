@@ -440,6 +440,7 @@ def test_who_is_told_to_stop_asks_no_more_and_the_next_one_goes_on(
     assert (again.failed, again.steps.looked_up) == (None, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("switches", [Switches(list_newest_first=True)])
 def test_fault_14_a_row_that_comes_while_the_list_is_paged_is_found(
     stack: Stack, discover: Discover, sql: Callable[..., list[Any]]

@@ -222,6 +222,7 @@ def _pay_another(stack: Stack, one: Payment, payment_id: str, *, later_by: timed
     stack.simulator.world.book.add_payment(replace(one, payment_id=payment_id, paid_at=one.paid_at + later_by))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("switches", [Switches(), Switches(list_count_is_of_page=True)], ids=str)
 def test_a_list_of_several_pages_is_read_once(stack: Stack, reconcile: Reconcile) -> None:
     _many(stack, 150)
