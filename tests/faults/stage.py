@@ -34,8 +34,11 @@ UP_WITHIN_S = 60.0
 QUIET_WITHIN_S = 90.0
 """Until it is quiet after the last fault was mended; the bounds that matter are the oracle's, for each payment."""
 
-STUCK_FOR_S = 10.0
-"""What holds a lock or a lease after this, or is still due, has been left behind: the doorbell rings every 2 s."""
+STUCK_FOR_S = 5.0
+"""What still holds a lock after this, when nothing is due, has been left behind."""
+
+DUE_FOR_S = 10.0
+"""A check that is still due after this, or leased, has been left behind: the doorbell rings every 2 s."""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from tests.faults.older import older_version
 from tests.faults.oracle import Breach, Budget, Evidence
 from tests.faults.scenario import ImpossibleHereError, Scenario
 from tests.faults.small_disk import small_disk
-from tests.faults.stage import STUCK_FOR_S, Stage, new_stage
+from tests.faults.stage import DUE_FOR_S, STUCK_FOR_S, Stage, new_stage
 from worker.local import free_port
 
 
@@ -129,11 +129,15 @@ def judge_at_rest(stage: Stage) -> list[Breach]:
 
 def _read_at_rest(stage: Stage) -> oracle.Read:
     """Read all of it between two jobs: what is held, or due, from the first look to the last has been left behind."""
-    until = time.monotonic() + STUCK_FOR_S
+    began = time.monotonic()
     with stage.eyes() as eyes:
         found = oracle.read(eyes)
         left = _at_work(found)
-        while (found.stuck or found.advisory or left) and time.monotonic() < until:
+        while True:
+            looked_s = time.monotonic() - began
+            is_held = bool(found.stuck or found.advisory) and looked_s < STUCK_FOR_S
+            if not (is_held or (left and looked_s < DUE_FOR_S)):
+                break
             time.sleep(0.25)
             found = oracle.read(eyes)
             left &= _at_work(found)

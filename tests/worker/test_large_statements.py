@@ -6,6 +6,7 @@ import re
 import signal
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -68,16 +69,24 @@ def lines_of(count: int) -> list[Said]:
     ]
 
 
-def read_in(url: str, path: Path) -> tuple[dict[str, int], float]:
-    """Read a file in; returns what it came to, and the CPU seconds of this process and of its server's sessions."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Used:
+    """CPU seconds of this process and of its server's sessions."""
+
+    ours_s: float
+    servers_s: float
+
+
+def read_in(url: str, path: Path) -> tuple[dict[str, int], Used]:
+    """Read a file in; returns what it came to, and what it took of processors."""
     with open_pool(url, size=4) as pool:
         began_s = time.process_time()
         imported = import_on(pool)(
             open_statement(path, bank="khan", account=ACCOUNT), who="Bat", dry_run=False, tell=lambda *_: None
         )
         figures = {state.value: count for (state, _), count in imported.matched.counts.items()}
-        used_s = time.process_time() - began_s + _sessions_s(pool)
-        return {"new": imported.new, "seen": imported.seen} | figures, used_s
+        used = Used(ours_s=time.process_time() - began_s, servers_s=_sessions_s(pool))
+        return {"new": imported.new, "seen": imported.seen} | figures, used
 
 
 def _sessions_s(pool: Pool) -> float:
@@ -102,11 +111,11 @@ def shared_xlsx(path: Path, lines: Sequence[Said]) -> Path:
     return path
 
 
-def peak_of(url: str, path: Path, results: "multiprocessing.Queue[tuple[int, float]]") -> None:
-    _, seconds = read_in(url, path)
+def peak_of(url: str, path: Path, results: "multiprocessing.Queue[int]") -> None:
+    read_in(url, path)
     status = Path("/proc/self/status").read_text(encoding="ascii")
     (peak_kib,) = re.findall(r"VmHWM:\s+(\d+) kB", status)  # not ru_maxrss, which begins with the parent's
-    results.put((int(peak_kib), seconds))
+    results.put(int(peak_kib))
 
 
 def recorded(url: str) -> int:
@@ -124,17 +133,17 @@ def test_50_000_lines_twice_record_each_match_once(tmp_path: Path, database_url:
     path = written.khan_json(tmp_path / "a.json", lines_of(LINES))
 
     begun_s = time.monotonic()
-    first, first_s = read_in(database_url, path)
-    second, second_s = read_in(database_url, path)
+    first, of_first = read_in(database_url, path)
+    second, of_second = read_in(database_url, path)
     took_s = time.monotonic() - begun_s
-    print(f"{LINES} lines twice: {took_s:.1f} s, of processors {first_s:.1f} + {second_s:.1f} s")  # noqa: T201 - what was measured
+    ours_s, servers_s = of_first.ours_s + of_second.ours_s, of_first.servers_s + of_second.servers_s
+    print(f"{LINES} lines twice: {took_s:.1f} s, of processors {ours_s:.1f} + {servers_s:.1f} s")  # noqa: T201 - what was measured
 
     assert first == {"new": LINES, "seen": 0, "recorded": LINES}
     assert second == {"new": 0, "seen": LINES}
     assert recorded(database_url) == LINES
-    assert first_s + second_s < 30, (
-        "alone on a machine it is the wall time, and under 20; beside others caches are cold"
-    )
+    assert ours_s < 20, "of one core, whatever else the machine does"
+    assert ours_s + servers_s < 30, "one side waits for the other, so alone on a machine it is the wall time"
     with open_pool(database_url, size=1) as pool:
         assert Ledger(pool).balances_unlike_events() == []
 
@@ -154,12 +163,12 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, database_url: str, w
     for count in (1_000, 20_000):
         path = write(tmp_path / f"{count}{suffix}", lines_of(count))
         context = multiprocessing.get_context("spawn")
-        results: multiprocessing.Queue[tuple[int, float]] = context.Queue()
+        results: multiprocessing.Queue[int] = context.Queue()
         process = context.Process(target=peak_of, args=(database_url, path, results))
         process.start()
         process.join(timeout=240)
         assert process.exitcode == 0, "what broke it stands in the test's output"
-        peak_kib, _ = results.get(timeout=10)
+        peak_kib = results.get(timeout=10)
         peaks.append(peak_kib)
 
     assert peaks[1] - peaks[0] < 24 * 1024, peaks
