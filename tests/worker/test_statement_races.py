@@ -11,15 +11,14 @@ from adapters.postgres.connection import Pool, open_pool
 from adapters.postgres.invoices import Invoices
 from adapters.postgres.ledger import Appended, Ledger
 from adapters.postgres.statement_lines import StatementLines
-from domain.manual import ManualPayment, Method
-from domain.money import money
+from domain.manual import Method
 from domain.statement_match import State
 from tests import statements as written
 from tests.adapters.postgres.samples import put
 from tests.statements import ACCOUNT, running
 from tests.waiting import wait_until
+from tests.worker.test_statements import enter_by_hand
 from worker.clock import utc_now
-from worker.compose.database import record_on
 from worker.compose.statements import import_on, match_on, review_on
 from worker.match_lines import LOOKED_AT_STATES, MatchLines
 from worker.review_lines import NotDoneError, Reviewed, ReviewLines
@@ -45,18 +44,7 @@ def line(tmp_path: Path, pool: Pool) -> int:
     import_on(pool)(open_statement(path, bank="khan", account=ACCOUNT), who="Bat", dry_run=False, tell=lambda *_: None)
     put(Invoices(pool), "order-1001", amount="50000")
     put(Invoices(pool), "order-1002", amount="70000")
-    record_on(pool)(
-        ManualPayment(
-            key="till-1",
-            who="Bat",
-            invoice_id="order-1002",
-            amount=money("40000", currency="MNT"),
-            method=Method.TRANSFER,
-            paid_at=None,
-            reference=None,
-            note=None,
-        )
-    )
+    enter_by_hand(pool, "order-1002", "40000", method=Method.TRANSFER, at=None)
     return 1
 
 

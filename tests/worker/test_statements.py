@@ -285,20 +285,33 @@ def test_fault_38_a_day_of_qpay_and_the_statement_of_its_settlements_count_every
     assert open_questions(pool) == []
 
 
-@pytest.mark.usefixtures("orders")
-def test_a_line_with_the_reference_of_a_payment_by_hand_is_linked_with_it(tmp_path: Path, pool: Pool) -> None:
+def enter_by_hand(
+    pool: Pool,
+    invoice_id: str,
+    amount: str,
+    *,
+    method: Method,
+    reference: str | None = None,
+    at: datetime | None = AT_NOON,
+) -> None:
+    """Record what a person says was paid."""
     record_on(pool)(
         ManualPayment(
             key="till-1",
             who="Bat",
-            invoice_id="order-1001",
-            amount=money("50000", currency="MNT"),
-            method=Method.TRANSFER,
-            paid_at=AT_NOON,
-            reference="1",
+            invoice_id=invoice_id,
+            amount=money(amount, currency="MNT"),
+            method=method,
+            paid_at=at,
+            reference=reference,
             note=None,
         )
     )
+
+
+@pytest.mark.usefixtures("orders")
+def test_a_line_with_the_reference_of_a_payment_by_hand_is_linked_with_it(tmp_path: Path, pool: Pool) -> None:
+    enter_by_hand(pool, "order-1001", "50000", method=Method.TRANSFER, reference="1")
 
     read_in(pool, written.khan_json(tmp_path / "a.json", running((50_000, "Бат order-1001"))))
 
@@ -307,18 +320,7 @@ def test_a_line_with_the_reference_of_a_payment_by_hand_is_linked_with_it(tmp_pa
 
 @pytest.mark.usefixtures("orders")
 def test_a_transfer_after_cash_over_the_same_amount_waits_for_a_person(tmp_path: Path, pool: Pool) -> None:
-    record_on(pool)(
-        ManualPayment(
-            key="till-1",
-            who="Bat",
-            invoice_id="order-1001",
-            amount=money("50000", currency="MNT"),
-            method=Method.CASH,
-            paid_at=AT_NOON,
-            reference=None,
-            note=None,
-        )
-    )
+    enter_by_hand(pool, "order-1001", "50000", method=Method.CASH)
 
     read_in(pool, written.khan_json(tmp_path / "a.json", running((50_000, "Бат order-1001"))))
 
