@@ -10,7 +10,6 @@ GRACE = timedelta(minutes=10)
 """A payment of no QR of ours is filed when it was found so long ago: it may be on one whose create, a minute at most,
 is not answered yet."""
 
-
 CHECKS_OF_EACH = 3
 """A QR is checked so often for the sake of one payment: answers may be stale, or hold a row that nobody understands."""
 
