@@ -37,7 +37,7 @@ def ageing(qpay: ScriptedQPay, open_gateway: OpenGateway, shared: "redis.Redis")
     """A gateway whose token ends soon."""
     qpay.will(LOGIN, pair(1))
     qpay.will(CHECK, rows())
-    gateway = open_gateway(limits=Limits(login_timeout_s=0.3))
+    gateway = open_gateway(limits=Limits(login_timeout_s=2))
     gateway.check(ref("i-1"))
     soon_over(shared)
     return gateway
