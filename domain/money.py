@@ -9,6 +9,7 @@ MNT = "MNT"
 MAX_AMOUNT = Decimal(10**12)
 """The largest single amount that is taken, in units of the currency: far above any bank transfer, far below bigint."""
 
+_EXACT_TYPES = (Decimal, int, str)
 
 _EXACT = Context(prec=60, traps=[Inexact, InvalidOperation])
 """Refuses to round: the default context drops what is behind the 28th digit without a word."""
@@ -28,7 +29,7 @@ def money(amount: Decimal | int | str, *, currency: str) -> Money:
         ValueError: not a finite number within ±`MAX_AMOUNT`, or no ISO 4217 currency.
 
     """
-    if isinstance(amount, bool) or not isinstance(amount, Decimal | int | str):
+    if isinstance(amount, bool) or not isinstance(amount, _EXACT_TYPES):
         raise ValueError(f"an amount is a Decimal, an int or a str, not {type(amount).__name__}")
     try:
         units, known = Decimal(amount), get_currency(currency)
@@ -51,7 +52,7 @@ def minor_units(amount: Money) -> int:
 
     """
     try:
-        minor = _EXACT.multiply(amount.amount, Decimal(amount.currency.sub_unit))
+        minor = _EXACT.multiply(amount.amount, amount.currency.sub_unit)
     except Inexact:
         minor = Decimal("NaN")
     if minor != minor.to_integral_value():

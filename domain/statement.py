@@ -7,10 +7,9 @@ from datetime import date, datetime
 from enum import StrEnum
 from functools import lru_cache
 from hashlib import sha256
+from typing import NamedTuple
 
 from moneyed import Money
-
-from domain.money import minor_units
 
 GATEWAY = "bank"
 """Who knows a payment that a statement proves: whichever bank, the account tells."""
@@ -30,6 +29,16 @@ class Direction(StrEnum):
 
     CREDIT = "credit"
     DEBIT = "debit"
+
+
+class Group(NamedTuple):
+    """What lines agree in that only the rest tells apart."""
+
+    account: str
+    posted_on: date
+    direction: Direction
+    amount_minor: int
+    currency: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,20 +102,19 @@ def account_of(text: str) -> str:
     return plain
 
 
-def key_of(line: StatementLine, *, occurrence: int) -> str:
+def key_of(group: Group, *, balance_minor: int | None, occurrence: int) -> str:
     """Return what makes a line the same line in every format: it is its payment's id as well, and safe to show.
 
     Account, day, direction, amount, currency, balance after it, and `occurrence`: 1 for the first of equal ones.
     """
-    balance = None if line.balance is None else minor_units(line.balance)
     parts = (
-        line.account,
-        line.posted_on.isoformat(),
-        line.direction.value,
-        minor_units(line.amount),
-        line.amount.currency.code,
-        "" if balance is None else balance,
+        group.account,
+        group.posted_on.isoformat(),
+        group.direction,
+        group.amount_minor,
+        group.currency,
+        "" if balance_minor is None else balance_minor,
         occurrence,
     )
     digest = sha256("|".join(map(str, parts)).encode()).hexdigest()[:16]
-    return f"{line.account}-{line.posted_on:%Y%m%d}-{digest}"
+    return f"{group.account}-{group.posted_on:%Y%m%d}-{digest}"

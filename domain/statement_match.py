@@ -79,6 +79,8 @@ class OpenLine:
     counterparty_account: str | None
     counterparty_name: str | None
     reference: str | None
+    raw: Mapping[str, object] = field(default_factory=dict, compare=False, repr=False)
+    """What its event would keep of it: no part of what it may be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trait:
-    """What tells lines apart that agree in account, day, direction, amount and currency."""
+    """What tells lines of a group apart."""
 
     format: str
     posted_at: datetime | None
@@ -41,7 +41,7 @@ class Sorted:
 
 
 def sort_out(lines: Sequence[Trait], *, stored: Sequence[Trait]) -> list[Sorted]:
-    """Tell new lines from known ones. All agree in account, day, direction, amount and currency.
+    """Tell new lines from known ones. All are of one group.
 
     Equal ones are counted: of three in a file, with two kept, one is new. So a file that overlaps brings only what is
     new, if it tells whole days; one that begins in the middle of a day is told apart by what only one line can have:

@@ -40,27 +40,28 @@ def running(*lines: tuple[int, str], start: int = 1_000_000, minutes: int = 1) -
     return said
 
 
+def khan_row(said: Said) -> dict[str, object]:
+    return {
+        "record": said.record,
+        "tranDate": f"{said.at:%Y-%m-%d}",
+        "postDate": f"{said.at:%Y-%m-%d}",
+        "time": f"{said.at:%H%M%S}",
+        "branch": "5000",
+        "teller": "1",
+        "journal": 100 + said.record,
+        "code": 1,
+        "amount": said.amount,
+        "balance": said.balance,
+        "debit": abs(min(0, said.amount)),
+        "credit": max(0, said.amount),
+        "correction": said.correction,
+        "description": said.description,
+        "relatedAccount": said.payer,
+    }
+
+
 def khan_json(path: Path, lines: Sequence[Said], *, account: str = ACCOUNT) -> Path:
-    rows = [
-        {
-            "record": said.record,
-            "tranDate": f"{said.at:%Y-%m-%d}",
-            "postDate": f"{said.at:%Y-%m-%d}",
-            "time": f"{said.at:%H%M%S}",
-            "branch": "5000",
-            "teller": "1",
-            "journal": 100 + said.record,
-            "code": 1,
-            "amount": said.amount,
-            "balance": said.balance,
-            "debit": abs(min(0, said.amount)),
-            "credit": max(0, said.amount),
-            "correction": said.correction,
-            "description": said.description,
-            "relatedAccount": said.payer,
-        }
-        for said in lines
-    ]
+    rows = [khan_row(said) for said in lines]
     return _json(path, {"account": account, "currency": "MNT", "transactions": rows})
 
 

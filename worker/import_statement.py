@@ -1,11 +1,12 @@
 """Import a statement: keep the lines that are new, and match them."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from itertools import groupby, islice
+from operator import attrgetter
 from typing import Protocol
 
 import structlog
@@ -13,30 +14,32 @@ import structlog
 from adapters.postgres.connection import Pool
 from adapters.postgres.discrepancies import Discrepancies
 from adapters.postgres.statement_files import (
+    KeptLine,
     NewLine,
     OtherUnderReference,
     Page,
     StagedLine,
     StatementFile,
     StatementImports,
-    group_of,
     staging,
     the_one_import,
-    trait_of,
 )
 from adapters.postgres.statement_lines import StatementLines
 from domain.discrepancy import Discrepancy, DiscrepancyKind
+from domain.money import from_minor_units
 from domain.running_balance import RunningBalance
-from domain.statement import GATEWAY, Direction, StatementFileError, StatementLine, UnreadableLine, key_of
-from domain.statement_match import OpenLine, State, Taken, Why, match
+from domain.statement import GATEWAY, Direction, Group, StatementFileError, StatementLine, UnreadableLine, key_of
+from domain.statement_match import State, Taken, Why, match
 from domain.statement_overlap import Seen, sort_out
 from domain.statement_reference import says_it_undoes
+from worker.ahead import ahead
 from worker.clock import Clock
 from worker.match_lines import BATCH, Matched, MatchLines, Tell
 
 log = structlog.get_logger()
 
-STAGED_AT_ONCE = 1_000
+TOLD_EVERY = 1_000
+"""So many lines are read between two words of progress."""
 
 UNREADABLE_TOLD = 100
 """More lines that cannot be read are only counted."""
@@ -148,8 +151,8 @@ class ImportStatement:
             self._discrepancies.ask_many(
                 [_unreadable(one, statement) for one in imported.unreadable_lines], now=self._clock()
             )
-            for page in file.pages():
-                new, questions = self._sort(page, imported)
+            for page in ahead(file.pages()):
+                new, questions = self._sort(page, file.others(page), imported)
                 self._discrepancies.ask_many(questions, now=self._clock())
                 file.keep(page, new, import_id=import_id, now=self._clock())
                 tell("kept", imported.new + imported.seen, imported.lines)
@@ -160,11 +163,7 @@ class ImportStatement:
 
     def _stage(self, file: StatementFile, statement: Readable, imported: Imported, *, tell: Tell) -> None:
         balance = RunningBalance()
-        lines = self._readable(statement, imported, balance)
-        while batch := list(islice(lines, STAGED_AT_ONCE)):
-            file.stage(batch)
-            imported.lines += len(batch)
-            tell("read", imported.lines, 0)
+        file.stage(self._readable(statement, imported, balance, tell=tell))
         if imported.unreadable > imported.lines:
             first = imported.unreadable_lines[0]
             raise StatementFileError(
@@ -176,10 +175,15 @@ class ImportStatement:
         imported.balance_breaks, imported.balance_break_lines = balance.breaks, balance.numbers
 
     @staticmethod
-    def _readable(statement: Readable, imported: Imported, balance: RunningBalance) -> Iterator[StatementLine]:
+    def _readable(
+        statement: Readable, imported: Imported, balance: RunningBalance, *, tell: Tell
+    ) -> Iterator[StatementLine]:
         for line in statement.lines():
             if isinstance(line, StatementLine):
                 balance.follow(line)
+                imported.lines += 1
+                if imported.lines % TOLD_EVERY == 0:
+                    tell("read", imported.lines, 0)
                 yield line
                 continue
             balance.interrupt()
@@ -187,27 +191,28 @@ class ImportStatement:
             if len(imported.unreadable_lines) < UNREADABLE_TOLD:
                 imported.unreadable_lines.append(line)
 
-    def _sort(self, page: Page, imported: Imported) -> tuple[list[NewLine], list[Discrepancy]]:
+    def _sort(
+        self, page: Page, others: Mapping[int, OtherUnderReference], imported: Imported
+    ) -> tuple[list[NewLine], list[Discrepancy]]:
         """Tell the new lines of a page from known ones, and count them."""
-        kept: dict[tuple[object, ...], list[int]] = {}
-        for place, one in enumerate(page.kept):
-            kept.setdefault(one.group, []).append(place)
+        kept: dict[Group, list[KeptLine]] = {}
+        for one in page.kept:
+            kept.setdefault(one.group, []).append(one)
         new: list[NewLine] = []
         questions: list[Discrepancy] = []
-        for group, of_group in groupby(page.lines, key=lambda staged: group_of(staged.line)):
-            lines = list(of_group)
-            stored = [page.kept[place] for place in kept.get(group, ())]
-            verdicts = sort_out([trait_of(one.line) for one in lines], stored=[one.trait for one in stored])
+        for group, of_group in groupby(page.lines, key=attrgetter("group")):
+            lines, stored = list(of_group), kept.get(group, [])
+            verdicts = sort_out([one.trait for one in lines], stored=[one.trait for one in stored])
             for staged, verdict in zip(lines, verdicts, strict=True):
                 if verdict.seen is Seen.NEW:
-                    other = page.others.get(staged.ordinal)
+                    other = others.get(staged.ordinal)
                     new.append(_new(staged, occurrence=verdict.occurrence or 1, other=other))
                     if other is not None:
-                        questions.append(_changed(staged.line, other))
+                        questions.append(_changed(staged, other))
                 else:
                     imported.seen += 1
                     if verdict.seen is Seen.DOUBTFUL and verdict.stored is not None:
-                        questions.append(_doubtful(staged.line, stored[verdict.stored].id))
+                        questions.append(_doubtful(staged, stored[verdict.stored].id))
         imported.new += len(new)
         imported.outgoing += sum(one.state is State.OUTGOING for one in new)
         imported.changed += len(questions)
@@ -215,15 +220,14 @@ class ImportStatement:
 
     def _rehearse(self, file: StatementFile, imported: Imported) -> None:
         taken = Taken()
-        for page in file.pages():
-            new, _ = self._sort(page, imported)
+        for page in ahead(file.pages()):
+            new, _ = self._sort(page, file.others(page), imported)
             to_match = {one.ordinal: one.key for one in new if one.state is State.NEW}
             imported.matched.counts.update(
                 (one.state, one.why) for one in new if one.why is not None and one.state is State.PROPOSED
             )
-            lines = iter(
-                [_open(staged, to_match[staged.ordinal]) for staged in page.lines if staged.ordinal in to_match]
-            )
+            opened = file.open_lines(page) if to_match else {}
+            lines = (replace(opened[ordinal], key=key) for ordinal, key in to_match.items())
             while batch := list(islice(lines, BATCH)):
                 imported.matched.count(match(batch, self._lines.facts(batch), taken=taken))
 
@@ -246,53 +250,44 @@ def figures_of(imported: Imported) -> dict[str, object]:
 
 
 def _new(staged: StagedLine, *, occurrence: int, other: OtherUnderReference | None) -> NewLine:
-    line = staged.line
+    is_credit = staged.group.direction is Direction.CREDIT
     state, why = State.NEW, None
     if other is not None:
         state, why = State.PROPOSED, Why.CHANGED_LINE
-    elif line.correction or (line.direction is Direction.CREDIT and says_it_undoes(line.description)):
+    elif staged.correction or (is_credit and says_it_undoes(staged.description)):
         state, why = State.PROPOSED, Why.CORRECTION
-    elif line.direction is Direction.DEBIT:
+    elif not is_credit:
         state = State.OUTGOING
-    return NewLine(
-        ordinal=staged.ordinal, key=key_of(line, occurrence=occurrence), occurrence=occurrence, state=state, why=why
-    )
+    key = key_of(staged.group, balance_minor=staged.trait.balance_minor, occurrence=occurrence)
+    return NewLine(ordinal=staged.ordinal, key=key, occurrence=occurrence, state=state, why=why)
 
 
-def _open(staged: StagedLine, key: str) -> OpenLine:
-    line = staged.line
-    return OpenLine(
-        id=staged.ordinal,
-        key=key,
-        amount=line.amount,
-        posted_at=line.posted_at,
-        timed=line.timed,
-        description=line.description,
-        counterparty_account=line.counterparty_account,
-        counterparty_name=line.counterparty_name,
-        reference=line.reference,
-    )
-
-
-def _changed(line: StatementLine, other: OtherUnderReference) -> Discrepancy:
+def _changed(staged: StagedLine, other: OtherUnderReference) -> Discrepancy:
+    reference = staged.trait.reference
     detail = (
-        f"under the reference {line.reference} the bank told {other.words}, and now {line.direction.value} of"
-        f" {line.amount} on {line.posted_on}: the line is kept, and waits in tootsoo statement review"
+        f"under the reference {reference} the bank told {other.words}, and now {_words(staged.group)}: the line is"
+        " kept, and waits in tootsoo statement review"
     )
     return _question(
         DiscrepancyKind.CHANGED_LINE,
-        subject=f"{line.account}:{line.reference}",
-        mark="|".join(map(str, (group_of(line), trait_of(line)))),
+        subject=f"{staged.group.account}:{reference}",
+        mark="|".join(map(str, (tuple(staged.group), staged.trait))),
         detail=detail,
     )
 
 
-def _doubtful(line: StatementLine, line_id: int) -> Discrepancy:
+def _doubtful(staged: StagedLine, line_id: int) -> Discrepancy:
+    reference = staged.trait.reference
     detail = (
-        f"{line.direction.value} of {line.amount} on {line.posted_on} is line {line_id} by day, amount and balance, and"
-        f" the bank's reference is now {line.reference}: if it is other money, enter it with tootsoo record-payment"
+        f"{_words(staged.group)} is line {line_id} by day, amount and balance, and the bank's reference is now"
+        f" {reference}: if it is other money, enter it with tootsoo record-payment"
     )
-    return _question(DiscrepancyKind.CHANGED_LINE, subject=f"line {line_id}", mark=line.reference or "", detail=detail)
+    return _question(DiscrepancyKind.CHANGED_LINE, subject=f"line {line_id}", mark=reference or "", detail=detail)
+
+
+def _words(group: Group) -> str:
+    amount = from_minor_units(group.amount_minor, currency=group.currency)
+    return f"{group.direction.value} of {amount} on {group.posted_on}"
 
 
 def _unreadable(line: UnreadableLine, statement: Readable) -> Discrepancy:

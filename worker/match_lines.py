@@ -1,7 +1,7 @@
 """Match lines: say of each kept line of a statement what it is, and record what is certain."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -11,12 +11,13 @@ from adapters.postgres.recorded import About
 from adapters.postgres.statement_lines import Decided, StatementLines
 from domain.statement_match import OpenLine, State, Verdict, Why, match
 from domain.statement_record import LineToRecord, plan_lines
+from worker.ahead import ahead
 from worker.clock import Clock
 
 log = structlog.get_logger()
 
-BATCH = 500
-"""Lines looked at in one go: their events are one append."""
+BATCH = 1_000
+"""Lines looked at in one go: their events are one append. Who decides about a line meanwhile waits for one batch."""
 
 ROUNDS = 3
 """How often what others overtook is looked at anew, before a person is asked."""
@@ -62,21 +63,27 @@ class MatchLines:
 
         """
         matched = Matched()
-        total, done, after = self._lines.count_open(states=states), 0, 0
-        while batch := self._work_off(states, after=after, matched=matched):
-            after, done = batch[-1].id, done + len(batch)
+        total, done = self._lines.count_open(states=states), 0
+        for batch in ahead(self._batches(states)):
+            self._work_off(batch, states=states, matched=matched)
+            done += len(batch)
             tell("matched", done, max(total, done))
         return matched
 
-    def _work_off(self, states: Sequence[State], *, after: int, matched: Matched) -> list[OpenLine]:
-        """Look at the next lines, while nobody else decides about any; returns them."""
+    def _batches(self, states: Sequence[State]) -> Iterator[list[OpenLine]]:
+        after = 0
+        while batch := self._lines.open(states=states, after=after, page=BATCH):
+            yield batch
+            after = batch[-1].id
+
+    def _work_off(self, batch: Sequence[OpenLine], *, states: Sequence[State], matched: Matched) -> None:
+        """Look at lines that nobody has decided about meanwhile, while nobody else decides about any."""
         with self._lines.deciding_alone():
-            batch = self._lines.open(states=states, after=after, page=BATCH)
-            if batch:
-                decided = self._decide(batch, rounds=ROUNDS)
+            still_open = self._lines.still_open(batch, states=states)
+            if still_open:
+                decided = self._decide(still_open, rounds=ROUNDS)
                 self._lines.decide(decided, states=states, now=self._clock())
                 matched.count(decided)
-        return batch
 
     def _decide(self, batch: Sequence[OpenLine], *, rounds: int) -> list[Decided]:
         facts = self._lines.facts(batch)
@@ -92,14 +99,13 @@ class MatchLines:
 
     def _record(self, wanted: Sequence[Verdict]) -> frozenset[str]:
         """Append what is certain; return the keys of the lines that were recorded, others were overtaken."""
-        raws = self._lines.raws(one.line.id for one in wanted)
         lines = [
             LineToRecord(
                 key=one.line.key,
                 invoice_id=one.invoice_id or "",
                 amount=one.line.amount,
                 posted_at=one.line.posted_at,
-                raw=raws[one.line.id],
+                raw=one.line.raw,
             )
             for one in wanted
         ]

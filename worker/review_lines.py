@@ -135,7 +135,7 @@ class ReviewLines:
             invoice_id=invoice_id,
             amount=line.amount,
             posted_at=line.posted_at,
-            raw=self._lines.raws([line_id])[line_id],
+            raw=self._lines.raw(line_id),
         )
         why = reason or f"line {line_id} of a statement"
         appended = self._ledger.append(

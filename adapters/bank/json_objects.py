@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -80,24 +81,32 @@ def _plain(found: dict[str, Any]) -> dict[str, Any]:
 
 def raw_of(row: Mapping[str, Any]) -> dict[str, object]:
     """Return an object as PostgreSQL keeps it: numbers exact, what is long cut, since a row may be anything."""
-    kept = _kept(dict(row))
-    return kept if isinstance(kept, dict) else {}
+    return _kept_object(row)
+
+
+def _kept_object(found: Mapping[str, Any]) -> dict[str, object]:
+    parts = found.items() if len(found) <= PARTS_MAX else islice(found.items(), PARTS_MAX)
+    return {_kept_text(name): _kept_text(part) if isinstance(part, str) else _kept(part) for name, part in parts}
 
 
 def _kept(value: object) -> object:
     match value:
-        case str():
-            return value if value.isprintable() and len(value) <= TEXT_MAX_CHARS else _cut(value)
-        case None | bool() | int():
-            return value
         case Decimal():
             return str(value)
+        case None | bool() | int():
+            return value
+        case str():
+            return _kept_text(value)
         case dict():
-            return {str(_kept(str(name))): _kept(part) for name, part in list(value.items())[:PARTS_MAX]}
+            return _kept_object(value)
         case list():
             return [_kept(part) for part in value[:PARTS_MAX]]
         case _:
             return _cut(str(value))
+
+
+def _kept_text(text: str) -> str:
+    return text if text.isprintable() and len(text) <= TEXT_MAX_CHARS else _cut(text)
 
 
 def _cut(text: str) -> str:

@@ -8,11 +8,12 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from adapters.bank import csv_rows, golomt, khan, tdb, xlsx_rows
+from adapters.bank import csv_rows, golomt, khan, tdb
 from adapters.bank.fields import Given, text_of
 from adapters.bank.json_objects import objects, read_header
+from adapters.bank.mapping import Mapping as TableMapping
 from adapters.bank.mapping import built_in, read_mapping
-from adapters.bank.table import lines_of
+from adapters.bank.table import Row, lines_of
 from domain.statement import StatementFileError, StatementLine, UnreadableLine, account_of
 
 FILE_MAX_BYTES = 256 * 2**20
@@ -186,8 +187,14 @@ def _table_of(path: Path, given: Given, known: FileFormat, *, mapping_path: Path
         account=account,
         currency=mapping.currency,
     )
-    rows_of = csv_rows.rows_of if known is FileFormat.CSV else xlsx_rows.rows_of
+    rows_of = csv_rows.rows_of if known is FileFormat.CSV else _xlsx_rows_of
     return _Reading(told, lambda: lines_of(rows_of(path, mapping=mapping), mapping=mapping, given=told))
+
+
+def _xlsx_rows_of(path: Path, *, mapping: TableMapping) -> Iterator[Row]:
+    from adapters.bank.xlsx_rows import rows_of  # noqa: PLC0415 - what reads sheets takes a tenth of a second to load
+
+    return rows_of(path, mapping=mapping)
 
 
 def _digest_of(file: Any) -> bytes:

@@ -1,25 +1,31 @@
 """A statement's file on its way in: its lines wait in PostgreSQL until it is known which are new, and are kept then."""
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, TypeVar
+
+from psycopg.rows import args_row
+from pydantic_core import to_json
 
 from adapters.postgres.connection import Connection, Pool, Row, answering_within
 from adapters.postgres.queries import load_queries
+from adapters.postgres.statement_lines import open_line
 from domain.money import from_minor_units, minor_units
-from domain.statement import Direction, StatementLine
-from domain.statement_match import State, Why
+from domain.statement import Direction, Group, StatementLine
+from domain.statement_match import OpenLine, State, Why
 from domain.statement_overlap import Trait
 
 _queries = load_queries("statement_files")
 
+_Made = TypeVar("_Made")
+
 _IMPORT_LOCK = 0x696D706F7274
 """Any number that nobody else locks: "import" in ASCII."""
 
-PAGING_MAX_S = 600.0
-"""How long putting a file's lines side by side may take; `take_time` says the same."""
+STAGING_MAX_S = 600.0
+"""How long taking a file's lines in, and putting them side by side, may each take; `take_time` says the same."""
 
 
 class ImportRunsError(Exception):
@@ -28,10 +34,14 @@ class ImportRunsError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StagedLine:
-    """A line of the file, as it waits, without what it was read from. `ordinal` tells it from the others."""
+    """What tells whether a line of the file is new, and what a new one is. `ordinal` tells it from the others."""
 
     ordinal: int
-    line: StatementLine
+    group: Group
+    trait: Trait
+    correction: bool
+    """As `StatementLine` has it."""
+    description: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +49,7 @@ class KeptLine:
     """A line that is kept, of those that agree with one of a page."""
 
     id: int
-    group: tuple[object, ...]
+    group: Group
     trait: Trait
 
 
@@ -53,13 +63,12 @@ class OtherUnderReference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """A part of the file: whole groups of lines that agree in account, day, direction, amount and currency."""
+    """A part of the file: whole groups of lines."""
 
     number: int
     lines: Sequence[StagedLine]
     kept: Sequence[KeptLine]
-    others: Mapping[int, OtherUnderReference]
-    """By ordinals."""
+    """Of the same groups."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,33 +87,51 @@ class StatementFile:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._staged = 0
 
-    def stage(self, lines: Sequence[StatementLine]) -> None:
-        """Take lines in, in the order of the file."""
-        rows = [_as_row(line, place=self._staged + place) for place, line in enumerate(lines)]
-        _queries.stage(self._connection, lines=json.dumps(rows, ensure_ascii=False))
-        self._staged += len(lines)
+    def stage(self, lines: Iterable[StatementLine]) -> None:
+        """Take all lines in, in the order of the file. They are on their way while the next ones are read.
+
+        What goes wrong with reading them comes through, and none is taken in then.
+        """
+        with (
+            self._taking_long(),
+            self._connection.cursor() as cursor,
+            cursor.copy(_queries.stage.sql) as copy,
+        ):
+            for place, line in enumerate(lines):
+                copy.write_row(_as_row(line, place=place))
 
     def pages(self) -> Iterator[Page]:
-        """Put lines that agree side by side, and yield them; what was kept before a page is yielded is seen in it."""
-        with answering_within(self._connection, PAGING_MAX_S):
-            _queries.take_time(self._connection)
+        """Put lines that agree side by side, and yield them. What is kept of one page makes no difference to another.
+
+        The first takes long, and is done when this returns.
+        """
+        with self._taking_long():
             _queries.page_staged(self._connection)
-            _queries.take_as_usual(self._connection)
         last = _queries.last_page(self._connection)
-        for number in range(0 if last is None else last + 1):
-            lines = [_staged(row) for row in _queries.staged_page(self._connection, page=number)]
-            if lines:
-                yield Page(
-                    number=number,
-                    lines=lines,
-                    kept=[_kept(row) for row in _queries.kept_like(self._connection, page=number)],
-                    others={
-                        row["ordinal"]: _other(row)
-                        for row in _queries.kept_under_references(self._connection, page=number)
-                    },
-                )
+        pages = map(self._page, range(0 if last is None else last + 1))
+        return (page for page in pages if page.lines)
+
+    def _page(self, number: int) -> Page:
+        return Page(
+            number=number,
+            lines=self._read(_queries.staged_page.sql, number, _staged),
+            kept=self._read(_queries.kept_like.sql, number, _kept),
+        )
+
+    def _read(self, query: str, page: int, make: Callable[..., _Made]) -> list[_Made]:
+        """Make something of each row's columns: of so many rows psycopg need not make dicts first."""
+        with self._connection.cursor(row_factory=args_row(make)) as cursor:
+            return cursor.execute(query, {"page": page}).fetchall()
+
+    def others(self, page: Page) -> Mapping[int, OtherUnderReference]:
+        """Find, by ordinals, what else has the references of a page's lines, kept by now or before them in the file."""
+        rows = _queries.kept_under_references(self._connection, page=page.number)
+        return {row["ordinal"]: _other(row) for row in rows}
+
+    def open_lines(self, page: Page) -> Mapping[int, OpenLine]:
+        """Read the lines of a page as matching needs them, by their ordinals; they have neither id nor key yet."""
+        return {row["id"]: open_line(row, raw={}) for row in _queries.staged_open(self._connection, page=page.number)}
 
     def keep(self, page: Page, new: Sequence[NewLine], *, import_id: int, now: datetime) -> None:
         """Keep the new lines of a page, each with its outcome: all or none."""
@@ -118,7 +145,15 @@ class StatementFile:
             }
             for one in new
         ]
-        _queries.keep(self._connection, page=page.number, import_id=import_id, kept=json.dumps(rows), now=now)
+        _queries.keep(self._connection, page=page.number, import_id=import_id, kept=to_json(rows).decode(), now=now)
+
+    @contextmanager
+    def _taking_long(self) -> Iterator[None]:
+        """Allow statements to take long: a file may have a million lines."""
+        with answering_within(self._connection, STAGING_MAX_S):
+            _queries.take_time(self._connection)
+            yield
+            _queries.take_as_usual(self._connection)
 
 
 @contextmanager
@@ -187,86 +222,50 @@ class StatementImports:
     def finish(self, import_id: int, *, outcome: Mapping[str, object], now: datetime) -> None:
         """Write down what it came to."""
         with self._pool.connection() as connection:
-            _queries.finish_import(connection, id=import_id, outcome=json.dumps(outcome), now=now)
+            _queries.finish_import(connection, id=import_id, outcome=to_json(outcome).decode(), now=now)
 
 
-def group_of(line: StatementLine) -> tuple[object, ...]:
-    """Return what lines agree in that are told apart by the rest."""
-    return (line.account, line.posted_on, line.direction, minor_units(line.amount), line.amount.currency.code)
-
-
-def trait_of(line: StatementLine) -> Trait:
-    """Return what tells a line from others of its group."""
-    return Trait(
-        format=line.format,
-        posted_at=line.posted_at if line.timed else None,
-        balance_minor=None if line.balance is None else minor_units(line.balance),
-        reference=line.reference,
+def _as_row(line: StatementLine, *, place: int) -> tuple[object, ...]:
+    """Return the columns of `stage`."""
+    return (
+        place,
+        line.number,
+        line.format,
+        line.bank,
+        line.account,
+        line.posted_on,
+        line.posted_at,
+        line.timed,
+        line.direction.value,
+        minor_units(line.amount),
+        line.amount.currency.code,
+        None if line.balance is None else minor_units(line.balance),
+        line.description,
+        line.counterparty_account,
+        line.counterparty_name,
+        line.reference,
+        line.correction,
+        to_json(line.raw).decode(),
     )
 
 
-def _as_row(line: StatementLine, *, place: int) -> Row:
-    return {
-        "place": place,
-        "number": line.number,
-        "format": line.format,
-        "bank": line.bank,
-        "account": line.account,
-        "posted_on": line.posted_on.isoformat(),
-        "posted_at": line.posted_at.isoformat(),
-        "timed": line.timed,
-        "direction": line.direction.value,
-        "amount_minor": minor_units(line.amount),
-        "currency": line.amount.currency.code,
-        "balance_minor": None if line.balance is None else minor_units(line.balance),
-        "description": line.description,
-        "counterparty_account": line.counterparty_account,
-        "counterparty_name": line.counterparty_name,
-        "reference": line.reference,
-        "correction": line.correction,
-        "raw": line.raw,
-    }
+def _staged(*columns: Any) -> StagedLine:
+    ordinal, correction, description, *said = columns
+    group, trait = _told(said)
+    return StagedLine(ordinal=ordinal, group=group, trait=trait, correction=correction, description=description)
 
 
-def _staged(row: Row) -> StagedLine:
-    amount_minor, balance_minor = row["amount_minor"], row["balance_minor"]
-    said = {
-        name: row[name]
-        for name in (
-            "number",
-            "format",
-            "bank",
-            "account",
-            "posted_on",
-            "posted_at",
-            "timed",
-            "description",
-            "counterparty_account",
-            "counterparty_name",
-            "reference",
-            "correction",
-        )
-    }
-    line = StatementLine(
-        **said,
-        direction=Direction(row["direction"]),
-        amount=from_minor_units(amount_minor, currency=row["currency"]),
-        balance=None if balance_minor is None else from_minor_units(balance_minor, currency=row["currency"]),
-        raw={},
-    )
-    return StagedLine(ordinal=row["ordinal"], line=line)
+def _kept(*columns: Any) -> KeptLine:
+    line_id, *said = columns
+    group, trait = _told(said)
+    return KeptLine(id=line_id, group=group, trait=trait)
 
 
-def _kept(row: Row) -> KeptLine:
-    return KeptLine(
-        id=row["id"],
-        group=(row["account"], row["posted_on"], row["direction"], row["amount_minor"], row["currency"]),
-        trait=Trait(
-            format=row["format"],
-            posted_at=row["posted_at"] if row["timed"] else None,
-            balance_minor=row["balance_minor"],
-            reference=row["reference"],
-        ),
+def _told(said: Sequence[Any]) -> tuple[Group, Trait]:
+    """Return what both queries tell of a line, last and in this order."""
+    account, posted_on, direction, amount_minor, currency, format_, posted_at, timed, balance_minor, reference = said
+    return Group(account, posted_on, Direction(direction), amount_minor, currency), Trait(
+        format=format_, posted_at=posted_at if timed else None, balance_minor=balance_minor, reference=reference
     )
 
 

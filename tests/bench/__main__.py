@@ -20,6 +20,7 @@ from tests.bench.report import print_json, print_table
 from tests.bench.rounds import say
 from tests.bench.settling import measure_settling
 from tests.bench.sizes import FULL, QUICK, Sizes
+from tests.bench.statements import measure_statements
 
 BENCHMARKS: dict[str, Callable[[Sizes], Iterator[Figure]]] = {
     "P1": measure_replay,
@@ -32,6 +33,7 @@ BENCHMARKS: dict[str, Callable[[Sizes], Iterator[Figure]]] = {
     "P8": measure_growth,
     "P9": measure_sweep,
     "reads": measure_reads,
+    "statements": measure_statements,
     "peers": measure_peers,
 }
 

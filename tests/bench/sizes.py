@@ -35,6 +35,8 @@ class Sizes:
     open_qrs: int
     """In the sweep of P9."""
     sweep_rounds: int
+    statement_lines: int
+    statement_rounds: int
 
 
 FULL = Sizes(
@@ -57,6 +59,8 @@ FULL = Sizes(
     day_unpaid=1_000,
     open_qrs=100_000,
     sweep_rounds=3,
+    statement_lines=50_000,
+    statement_rounds=3,
 )
 QUICK = Sizes(
     rounds=3,
@@ -78,4 +82,6 @@ QUICK = Sizes(
     day_unpaid=100,
     open_qrs=5_000,
     sweep_rounds=2,
+    statement_lines=2_000,
+    statement_rounds=2,
 )

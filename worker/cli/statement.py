@@ -1,5 +1,6 @@
 """Commands for statements of banks: import, match, lines, review."""
 
+import gc
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -60,6 +61,7 @@ def import_statement(
     # Loaded here: readers of files take longer to load than most commands to run.
     from worker.compose.statements import compose_import, open_file  # noqa: PLC0415
 
+    gc.freeze()  # what is loaded stays, and the collector would look through it for every few thousand lines
     by = read_who(who)
     with _told():
         statement = open_file(file, bank=_bank(bank), file_format=file_format, account=account, mapping_path=mapping)

@@ -36,15 +36,15 @@ def open_file(
 
 @contextmanager
 def compose_import(database: DatabaseSettings) -> Iterator[ImportStatement]:
-    """Put the import together: two connections hold its locks, one the file's lines, and one works."""
-    with open_database(_of_size(database, 4)) as pool:
+    """Put the import together: two connections hold its locks, one the file's lines, one reads ahead, and one works."""
+    with open_database(_of_size(database, 5)) as pool:
         yield import_on(pool)
 
 
 @contextmanager
 def compose_match(database: DatabaseSettings) -> Iterator[tuple[postgres.Pool, MatchLines]]:
     """Put together what looks at kept lines again, with the pool on which it holds the lock."""
-    with open_database(_of_size(database, 3)) as pool:
+    with open_database(_of_size(database, 4)) as pool:
         yield pool, match_on(pool)
 
 
@@ -56,7 +56,7 @@ def compose_review(database: DatabaseSettings) -> Iterator[ReviewLines]:
 
 
 def import_on(pool: postgres.Pool, *, clock: Clock = utc_now) -> ImportStatement:
-    """Put the import together on a pool that is open, of at least four connections."""
+    """Put the import together on a pool that is open, of at least five connections."""
     return ImportStatement(
         pool,
         imports=StatementImports(pool),

@@ -59,13 +59,14 @@ RETURNING r.id;
 -- name: claim_run(id, jobs, lease_token, lease_s, wait_max_s)^
 -- Take a run that is due and free, if its job is one of these; others are left to workers who know them. A lease that is
 -- too long was written by a clock that has been set back since; one that is a little too long, by somebody whose
--- transaction began after this one and was faster: hence the minute. Should its holder die, nothing but the lease is
--- waited for.
+-- transaction began after this one and was faster: hence the minute. That is no attempt that failed: its holder may well be
+-- at work. Should its holder die, nothing but the lease is waited for.
 UPDATE schedule_run AS r SET
     lease_token = :lease_token,
     lease_until = now() + :lease_s * interval '1 second',
     next_try_at = '-infinity',
-    attempts = attempts + 1
+    attempts = attempts
+        + (r.lease_until IS NULL OR r.lease_until <= now() + :lease_s * interval '1 second' + interval '1 minute')::integer
 WHERE r.id = :id
     AND r.job = ANY (:jobs::text[])
     AND r.finished_at IS NULL

@@ -23,16 +23,12 @@ CREATE TEMPORARY TABLE staged (
     reference text COLLATE "C", correction boolean NOT NULL, raw jsonb NOT NULL
 );
 
--- name: stage(lines)!
--- Take lines in.
-INSERT INTO staged
-SELECT place, number, format, bank, account, posted_on, posted_at, timed, direction, amount_minor, currency,
-    balance_minor, description, counterparty_account, counterparty_name, reference, correction, raw
-FROM jsonb_to_recordset(:lines::jsonb) AS given (
-    place integer, number integer, format text, bank text, account text, posted_on date, posted_at timestamptz,
-    timed boolean, direction text, amount_minor bigint, currency text, balance_minor bigint, description text,
-    counterparty_account text, counterparty_name text, reference text, correction boolean, raw jsonb
-);
+-- name: stage#
+-- Take lines in, one after the other.
+COPY staged (
+    place, number, format, bank, account, posted_on, posted_at, timed, direction, amount_minor, currency, balance_minor,
+    description, counterparty_account, counterparty_name, reference, correction, raw
+) FROM STDIN;
 
 -- name: take_time()#
 -- Allow the next statements to take long: a file may have a million lines.
@@ -58,7 +54,7 @@ FROM (
 ) AS grouped;
 CREATE INDEX ON paged (page, ordinal);
 CREATE INDEX ON paged (account, reference);
-ANALYZE paged;
+ANALYZE paged (page, ordinal, account, reference, posted_on, direction, amount_minor, currency);
 DROP TABLE staged;
 
 -- name: last_page()$
@@ -66,17 +62,25 @@ DROP TABLE staged;
 SELECT max(page) FROM paged;
 
 -- name: staged_page(page)
--- Read a page of lines, group by group.
-SELECT ordinal, number, format, bank, account, posted_on, posted_at, timed, direction, amount_minor, currency,
-    balance_minor, description, counterparty_account, counterparty_name, reference, correction
+-- Read what tells a page's lines from others, group by group.
+SELECT ordinal, correction, description,
+    account, posted_on, direction, amount_minor, currency, format, posted_at, timed, balance_minor, reference
 FROM paged
 WHERE page = :page
 ORDER BY ordinal;
 
+-- name: staged_open(page)
+-- Read a page of lines as matching needs them.
+SELECT ordinal AS id, '' AS key, amount_minor, currency, posted_at, timed, description, counterparty_account,
+    counterparty_name, reference
+FROM paged
+WHERE page = :page;
+
 -- name: kept_like(page)
 -- Read the lines that are kept and agree with one of a page.
-SELECT l.id, l.format, l.account, l.posted_on, l.posted_at, l.timed, l.direction, l.amount_minor, l.currency,
-    l.balance_minor, l.reference
+SELECT l.id,
+    l.account, l.posted_on, l.direction, l.amount_minor, l.currency, l.format, l.posted_at, l.timed, l.balance_minor,
+    l.reference
 FROM (SELECT DISTINCT account, posted_on, direction, amount_minor, currency FROM paged WHERE page = :page) AS g
 JOIN statement_line AS l USING (account, posted_on, direction, amount_minor, currency)
 ORDER BY l.id;

@@ -13,10 +13,11 @@ SELECT pg_advisory_lock(:lock);
 SELECT pg_advisory_unlock(:lock);
 
 -- name: open_lines(states, after, page)
--- Read lines in some of the states in which they wait, in the order of their ids. The states are named as well, so that
--- the index of those that wait is found whatever is asked for. No more are joined than are asked for, however many wait.
+-- Read lines in some of the states in which they wait, in the order of their ids, with what their events keep of them. The
+-- states are named as well, so that the index of those that wait is found whatever is asked for. No more are joined than
+-- are asked for, however many wait.
 SELECT l.id, l.key, l.amount_minor, l.currency, l.posted_at, l.timed, l.description, l.counterparty_account,
-    l.counterparty_name, l.reference
+    l.counterparty_name, l.reference, l.bank, l.raw
 FROM (
     SELECT line_id
     FROM statement_outcome
@@ -28,6 +29,13 @@ FROM (
 JOIN statement_line AS l ON l.id = o.line_id
 ORDER BY o.line_id;
 
+-- name: still_open(states, first, last)
+-- Read which lines of a range of ids would still be read.
+SELECT line_id
+FROM statement_outcome
+WHERE state IN ('new', 'proposed', 'unmatched') AND state = ANY (:states::text[]) AND line_id BETWEEN :first AND :last
+    AND (why IS NULL OR why NOT IN ('correction', 'changed_line'));
+
 -- name: count_open(states)$
 -- Count them.
 SELECT count(*)
@@ -35,24 +43,25 @@ FROM statement_outcome
 WHERE state IN ('new', 'proposed', 'unmatched') AND state = ANY (:states::text[])
     AND (why IS NULL OR why NOT IN ('correction', 'changed_line'));
 
--- name: raws(ids)
--- Read what the events of lines keep of them.
+-- name: read_raw(id)^
+-- Read what the event of a line keeps of it.
 SELECT id AS line, bank, raw AS row
 FROM statement_line
-WHERE id = ANY (:ids::bigint[]);
+WHERE id = :id;
 
 -- name: recorded_lines(keys)
 -- Read which lines have an event, and where.
 SELECT payment_id, invoice_id
 FROM payment_event
-WHERE gateway = 'bank' AND payment_id = ANY (:keys::text[]) AND kind = 'received';
+WHERE gateway = 'bank' AND kind = 'received'
+    AND payment_id = ANY (ARRAY(SELECT jsonb_array_elements_text(:keys::jsonb)));
 
 -- name: invoices_named(references_)
 -- Read the invoices that folded references name.
 SELECT upper(replace(i.id, '-', '')) AS reference, i.id, b.currency, b.outstanding_minor, b.voided_at IS NOT NULL AS voided
 FROM invoice AS i
 JOIN invoice_balance AS b ON b.invoice_id = i.id
-WHERE upper(replace(i.id, '-', '')) = ANY (:references_::text[]);
+WHERE upper(replace(i.id, '-', '')) = ANY (ARRAY(SELECT jsonb_array_elements_text(:references_::jsonb)));
 
 -- name: payments_on(invoice_ids)
 -- Read the payments of gateways and people that invoices have had something of: first what they have had, then the
@@ -67,7 +76,8 @@ SELECT here.invoice_id, r.gateway, r.payment_id, r.amount_minor, r.currency, r.f
 FROM (
     SELECT DISTINCT e.invoice_id, e.gateway, e.payment_id
     FROM payment_event AS e
-    WHERE e.invoice_id = ANY (:invoice_ids::text[]) AND e.kind IN ('received', 'assigned') AND e.gateway <> 'bank'
+    WHERE e.invoice_id = ANY (ARRAY(SELECT jsonb_array_elements_text(:invoice_ids::jsonb)))
+        AND e.kind IN ('received', 'assigned') AND e.gateway <> 'bank'
 ) AS here
 JOIN payment_event AS r ON r.gateway = here.gateway AND r.payment_id = here.payment_id AND r.kind = 'received';
 
