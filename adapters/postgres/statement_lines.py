@@ -1,25 +1,22 @@
 """Lines of statements that are kept: read to be matched, with what is known of them; decided; and shown to people."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
 import psycopg
 from moneyed import Money
 from pydantic_core import to_json
 
-from adapters.postgres.connection import Connection, Pool, Row
+from adapters.postgres.connection import Pool, Row
 from adapters.postgres.queries import load_queries
-from domain.money import from_minor_units, minor_units
+from adapters.postgres.statement_facts import facts_of, known_payment, payments_on, recorded
+from domain.money import from_minor_units
 from domain.recorded import PaymentKey
-from domain.statement_match import NEAR, Facts, InvoiceNamed, KnownPayment, OpenLine, State, Why
-from domain.statement_reference import TELLING_MIN_CHARS, is_telling, references_in, words_in
+from domain.statement_match import Facts, KnownPayment, OpenLine, State, Why
 
 _queries = load_queries("statements")
-
-PAYER_WORDS_MAX = 20
-"""So many words of a line are tried as a receiver's code."""
 
 _DECIDING_LOCK = 0x6C696E6573
 """Any number that nobody else locks: "lines" in ASCII."""
@@ -133,23 +130,8 @@ class StatementLines:
 
     def facts(self, lines: Sequence[OpenLine]) -> Facts:
         """Read what is known of lines: a query for each kind of fact, however many lines there are."""
-        references = {line.id: references_in(line.description) for line in lines}
         with self._pool.connection() as connection, connection.transaction():
-            named = _named(connection, frozenset().union(*references.values()))
-            invoice_ids = {one.id for invoices in named.values() for one in invoices}
-            nameless = [
-                line for line in lines if not any(is_telling(one) and one in named for one in references[line.id])
-            ]
-            return Facts(
-                recorded={
-                    row["payment_id"]: row["invoice_id"]
-                    for row in _queries.recorded_lines(connection, keys=_as_json([line.key for line in lines]))
-                },
-                named=named,
-                on_invoices=_on_invoices(connection, invoice_ids),
-                near=_near(connection, lines),
-                of_payers=_of_payers(connection, nameless),
-            )
+            return facts_of(connection, lines)
 
     def raw(self, line_id: int) -> Mapping[str, object]:
         """Read what the event of a line that is kept keeps of it."""
@@ -205,19 +187,19 @@ class StatementLines:
     def recorded_on(self, key: str) -> str | None:
         """Return the invoice that a line's event was received on; None where it has none."""
         with self._pool.connection() as connection:
-            return next((row["invoice_id"] for row in _queries.recorded_lines(connection, keys=_as_json([key]))), None)
+            return recorded(connection, [key]).get(key)
 
     def payments_on(self, invoice_id: str) -> Sequence[KnownPayment]:
         """Read the payments of gateways and people that an invoice has had something of."""
         with self._pool.connection() as connection:
-            return _on_invoices(connection, {invoice_id}).get(invoice_id, ())
+            return payments_on(connection, {invoice_id}).get(invoice_id, ())
 
     def payment(self, payment: PaymentKey) -> KnownPayment | None:
         """Read the payment that a line may settle; None when none is recorded under that id."""
         gateway, payment_id = payment
         with self._pool.connection() as connection:
             row = _queries.payment_received(connection, gateway=gateway, payment_id=payment_id)
-        return _payment(row) if row else None
+        return known_payment(row) if row else None
 
     def linked_with(self, payment: PaymentKey) -> int | None:
         """Return the line that is linked with a payment; None when none is."""
@@ -225,79 +207,6 @@ class StatementLines:
         with self._pool.connection() as connection:
             line_id: int | None = _queries.line_of_payment(connection, gateway=gateway, payment_id=payment_id)
         return line_id
-
-
-def _as_json(texts: Iterable[str]) -> str:
-    """Return texts as a parameter for `jsonb_array_elements_text`: psycopg takes ten times as long over an array."""
-    return to_json(list(texts)).decode()
-
-
-def _named(connection: Connection, references: frozenset[str]) -> dict[str, tuple[InvoiceNamed, ...]]:
-    found: dict[str, list[InvoiceNamed]] = {}
-    for row in _queries.invoices_named(connection, references_=_as_json(references)):
-        outstanding = from_minor_units(row["outstanding_minor"], currency=row["currency"])
-        invoice = InvoiceNamed(id=row["id"], outstanding=outstanding, voided=row["voided"])
-        found.setdefault(row["reference"], []).append(invoice)
-    return {reference: tuple(invoices) for reference, invoices in found.items()}
-
-
-def _on_invoices(connection: Connection, invoice_ids: set[str]) -> dict[str, tuple[KnownPayment, ...]]:
-    found: dict[str, list[KnownPayment]] = {}
-    for row in _queries.payments_on(connection, invoice_ids=_as_json(invoice_ids)):
-        invoice_id = row.pop("invoice_id")
-        found.setdefault(invoice_id, []).append(_payment(row | {"invoice_ids": [invoice_id]}))
-    return {invoice_id: tuple(payments) for invoice_id, payments in found.items()}
-
-
-def _near(connection: Connection, lines: Sequence[OpenLine]) -> dict[Money, tuple[KnownPayment, ...]]:
-    found: dict[Money, list[KnownPayment]] = {}
-    moments = [line.posted_at for line in lines]
-    rows = _queries.payments_near(
-        connection,
-        since=min(moments) - NEAR,
-        until=max(moments) + NEAR + timedelta(days=1),
-        amounts=sorted({minor_units(line.amount) for line in lines}),
-    )
-    for row in rows:
-        payment = _payment(row | {"linked": False})
-        for amount in payment.arrives_as:
-            found.setdefault(amount, []).append(payment)
-    return {amount: tuple(payments) for amount, payments in found.items()}
-
-
-def _of_payers(connection: Connection, lines: Sequence[OpenLine]) -> dict[int, tuple[str, ...]]:
-    asked = [
-        {
-            "id": line.id,
-            "account": line.counterparty_account,
-            "words": sorted(
-                word
-                for word in words_in(f"{line.description} , {line.counterparty_name or ''}")
-                if len(word) >= TELLING_MIN_CHARS
-            )[:PAYER_WORDS_MAX],
-            "amount_minor": minor_units(line.amount),
-            "currency": line.amount.currency.code,
-        }
-        for line in lines
-    ]
-    found: dict[int, list[str]] = {}
-    for row in _queries.invoices_of_payers(connection, asked=to_json(asked).decode()):
-        found.setdefault(row["line_id"], []).append(row["invoice_id"])
-    return {line_id: tuple(invoice_ids) for line_id, invoice_ids in found.items()}
-
-
-def _payment(row: Row) -> KnownPayment:
-    currency, fee_minor = row["currency"], row["fee_minor"]
-    return KnownPayment(
-        key=(row["gateway"], row["payment_id"]),
-        invoice_ids=frozenset(row["invoice_ids"]),
-        amount=from_minor_units(row["amount_minor"], currency=currency),
-        fee=None if fee_minor is None else from_minor_units(fee_minor, currency=currency),
-        occurred_at=row["occurred_at"],
-        reference=row["reference"],
-        linked=row["linked"],
-        in_cash=row["in_cash"],
-    )
 
 
 def open_line(row: Row, *, raw: Mapping[str, object]) -> OpenLine:
