@@ -1,10 +1,8 @@
 """Import a statement: keep the lines that are new, and match them."""
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from hashlib import sha256
 from itertools import groupby, islice
 from operator import attrgetter
 from typing import Protocol
@@ -25,12 +23,12 @@ from adapters.postgres.statement_files import (
     the_one_import,
 )
 from adapters.postgres.statement_lines import StatementLines
-from domain.discrepancy import Discrepancy, DiscrepancyKind
-from domain.money import from_minor_units
+from domain.discrepancy import Discrepancy
 from domain.running_balance import RunningBalance
-from domain.statement import GATEWAY, Direction, Group, StatementFileError, StatementLine, UnreadableLine, key_of
+from domain.statement import Direction, Group, StatementFileError, StatementLine, UnreadableLine, key_of
 from domain.statement_match import State, Taken, Why, match
 from domain.statement_overlap import Seen, sort_out
+from domain.statement_questions import changed_line, doubtful_line, unreadable_line
 from domain.statement_reference import says_it_undoes
 from worker.ahead import ahead
 from worker.clock import Clock
@@ -149,7 +147,11 @@ class ImportStatement:
                 now=self._clock(),
             )
             self._discrepancies.ask_many(
-                [_unreadable(one, statement) for one in imported.unreadable_lines], now=self._clock()
+                [
+                    unreadable_line(one, file_name=statement.name, format_=statement.format)
+                    for one in imported.unreadable_lines
+                ],
+                now=self._clock(),
             )
             for page in ahead(file.pages()):
                 new, questions = self._sort(page, file.others(page), imported)
@@ -208,11 +210,11 @@ class ImportStatement:
                     other = others.get(staged.ordinal)
                     new.append(_new(staged, occurrence=verdict.occurrence or 1, other=other))
                     if other is not None:
-                        questions.append(_changed(staged, other))
+                        questions.append(changed_line(staged.group, staged.trait, before=other.words))
                 else:
                     imported.seen += 1
                     if verdict.seen is Seen.DOUBTFUL and verdict.stored is not None:
-                        questions.append(_doubtful(staged, stored[verdict.stored].id))
+                        questions.append(doubtful_line(staged.group, staged.trait, line_id=stored[verdict.stored].id))
         imported.new += len(new)
         imported.outgoing += sum(one.state is State.OUTGOING for one in new)
         imported.changed += len(questions)
@@ -260,55 +262,3 @@ def _new(staged: StagedLine, *, occurrence: int, other: OtherUnderReference | No
         state = State.OUTGOING
     key = key_of(staged.group, balance_minor=staged.trait.balance_minor, occurrence=occurrence)
     return NewLine(ordinal=staged.ordinal, key=key, occurrence=occurrence, state=state, why=why)
-
-
-def _changed(staged: StagedLine, other: OtherUnderReference) -> Discrepancy:
-    reference = staged.trait.reference
-    detail = (
-        f"under the reference {reference} the bank told {other.words}, and now {_words(staged.group)}: the line is"
-        " kept, and waits in tootsoo statement review"
-    )
-    return _question(
-        DiscrepancyKind.CHANGED_LINE,
-        subject=f"{staged.group.account}:{reference}",
-        mark="|".join(map(str, (tuple(staged.group), staged.trait))),
-        detail=detail,
-    )
-
-
-def _doubtful(staged: StagedLine, line_id: int) -> Discrepancy:
-    reference = staged.trait.reference
-    detail = (
-        f"{_words(staged.group)} is line {line_id} by day, amount and balance, and the bank's reference is now"
-        f" {reference}: if it is other money, enter it with tootsoo record-payment"
-    )
-    return _question(DiscrepancyKind.CHANGED_LINE, subject=f"line {line_id}", mark=reference or "", detail=detail)
-
-
-def _words(group: Group) -> str:
-    amount = from_minor_units(group.amount_minor, currency=group.currency)
-    return f"{group.direction.value} of {amount} on {group.posted_on}"
-
-
-def _unreadable(line: UnreadableLine, statement: Readable) -> Discrepancy:
-    raw = json.dumps(line.raw, ensure_ascii=False, sort_keys=True, default=str)
-    detail = f"line {line.number} of {statement.name} cannot be read: {line.reason}"
-    return _question(
-        DiscrepancyKind.UNREADABLE_ROW, subject=_digest(f"{statement.format} {raw}"), mark="", detail=detail
-    )
-
-
-def _question(kind: DiscrepancyKind, *, subject: str, mark: str, detail: str) -> Discrepancy:
-    return Discrepancy(
-        kind=kind,
-        gateway=GATEWAY,
-        subject=subject,
-        fingerprint=_digest(mark) if mark else "",
-        detail=detail,
-        invoice_id=None,
-        payment_id=None,
-    )
-
-
-def _digest(text: str) -> str:
-    return sha256(text.encode()).hexdigest()[:32]
