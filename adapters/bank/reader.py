@@ -1,5 +1,6 @@
 """Opens a bank's statement, whichever bank and format, and yields its lines."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -49,8 +50,8 @@ class Statement:
 
     @property
     def name(self) -> str:
-        """The file's name, without folders."""
-        return self.path.name
+        """The file's name, without folders; what is no UTF-8 in it is shown as such."""
+        return os.fsencode(self.path.name).decode(errors="replace")
 
     def lines(self) -> Iterator[StatementLine | UnreadableLine]:
         """Yield the lines in the file's order; memory holds one.

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
+from math import isfinite
 
 from adapters.bank.fields import (
     ULAANBAATAR,
@@ -176,6 +177,9 @@ def _jsonable(cells: Cells) -> list[object]:
     kept = list(cells)
     while kept and not text_of(kept[-1]):
         kept.pop()
-    return [
-        cell if isinstance(cell, bool | int | float) else None if cell is None else text_of(cell) for cell in kept[:100]
-    ]
+    return [None if cell is None else cell if _is_json(cell) else text_of(cell) for cell in kept[:100]]
+
+
+def _is_json(cell: object) -> bool:
+    """Tell whether JSON has it as it is: what is beyond a double's range comes out of a sheet as infinite."""
+    return isinstance(cell, bool | int) or (isinstance(cell, float) and isfinite(cell))

@@ -1,6 +1,7 @@
 """Every bank's way of writing the same lines is read as the same lines, and nothing that is wrong is read as right."""
 
 import json
+import os
 import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -424,6 +425,28 @@ def test_no_row_of_json_does_more_than_be_refused(reader: Any, data: st.DataObje
     assert line.description.isprintable()
     assert b"\\u0000" not in json.dumps(line.raw, ensure_ascii=False).encode(), "PostgreSQL takes it"
     the_key_of(line)
+
+
+def test_a_number_beyond_a_doubles_range_is_kept_as_json_can_say_it(tmp_path: Path) -> None:
+    book, path, far = openpyxl.Workbook(), tmp_path / "a.xlsx", tmp_path / "b.xlsx"
+    for row in written.table_rows(LINES[:1]):
+        book.worksheets[0].append(row)
+    book.worksheets[0].cell(row=4, column=9, value=123456.5)
+    book.save(path)
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(far, "w") as new:
+        for entry in old.infolist():
+            new.writestr(entry.filename, old.read(entry).replace(b"123456.5", b"1e999"))
+
+    (line,) = read(far)
+
+    assert isinstance(line, StatementLine)
+    assert '"inf"' in json.dumps(line.raw, allow_nan=False)
+
+
+def test_a_files_name_can_be_kept_whatever_its_bytes(tmp_path: Path) -> None:
+    path = written.khan_json(tmp_path / os.fsdecode(b"caf\xe9.json"), LINES)
+
+    assert open_statement(path, bank="khan").name == "caf\ufffd.json"
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
