@@ -158,7 +158,7 @@ class ImportStatement:
                 self._discrepancies.ask_many(questions, now=self._clock())
                 file.keep(page, new, import_id=import_id, now=self._clock())
                 tell("kept", imported.new + imported.seen, imported.lines)
-            imported.matched = self._match_lines(tell=tell)
+            imported.matched.counts.update(self._match_lines(tell=tell).counts)
             self._imports.finish(import_id, outcome=figures_of(imported), now=self._clock())
         log.info("statement.imported", file=statement.name, **figures_of(imported))
         return imported
@@ -196,7 +196,7 @@ class ImportStatement:
     def _sort(
         self, page: Page, others: Mapping[int, OtherUnderReference], imported: Imported
     ) -> tuple[list[NewLine], list[Discrepancy]]:
-        """Tell the new lines of a page from known ones, and count them."""
+        """Tell the new lines of a page from known ones, and count them; those that go to a person unmatched as well."""
         kept: dict[Group, list[KeptLine]] = {}
         for one in page.kept:
             kept.setdefault(one.group, []).append(one)
@@ -217,6 +217,7 @@ class ImportStatement:
                         questions.append(doubtful_line(staged.group, staged.trait, line_id=stored[verdict.stored].id))
         imported.new += len(new)
         imported.outgoing += sum(one.state is State.OUTGOING for one in new)
+        imported.matched.counts.update((one.state, one.why) for one in new if one.why is not None)
         imported.changed += len(questions)
         return new, questions
 
@@ -225,9 +226,6 @@ class ImportStatement:
         for page in ahead(file.pages()):
             new, _ = self._sort(page, file.others(page), imported)
             to_match = {one.ordinal: one.key for one in new if one.state is State.NEW}
-            imported.matched.counts.update(
-                (one.state, one.why) for one in new if one.why is not None and one.state is State.PROPOSED
-            )
             opened = file.open_lines(page) if to_match else {}
             lines = (replace(opened[ordinal], key=key) for ordinal, key in to_match.items())
             while batch := list(islice(lines, BATCH)):

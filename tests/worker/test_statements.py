@@ -22,7 +22,7 @@ from domain.money import money
 from domain.payment_event import Source
 from domain.payment_row import CheckAnswer, PaymentRow, RowStatus
 from domain.reconciler import CheckedInvoice, reconcile
-from domain.statement_match import State
+from domain.statement_match import State, Why
 from tests import statements as written
 from tests.adapters.postgres.samples import open_qr, put
 from tests.statements import ACCOUNT, NOON, Said, running
@@ -410,8 +410,11 @@ def test_corrections_and_reversals_are_for_a_person(tmp_path: Path, pool: Pool) 
     lines = running((50_000, "order-1001"), (-50_000, "буруу"), (30_000, "Буцаалт order-1002"))
     lines[1] = replace(lines[1], correction=True)
 
-    read_in(pool, written.khan_json(tmp_path / "a.json", lines))
+    path = written.khan_json(tmp_path / "a.json", lines)
+    rehearsed, done = read_in(pool, path, dry_run=True), read_in(pool, path)
 
+    assert rehearsed.matched.counts == done.matched.counts
+    assert done.matched.counts[State.PROPOSED, Why.CORRECTION] == 2
     found = states(pool)
     assert (found["буруу"], found["Буцаалт order-1002"]) == (("proposed", "correction"),) * 2
     match_on(pool)(states=LOOKED_AT_STATES, tell=lambda *_: None)
@@ -426,7 +429,7 @@ def test_the_banks_reference_with_other_content_is_asked_about_and_waits(tmp_pat
     other = replace(line, amount=30_000, description="order-1002", balance=999)
     imported = read_in(pool, written.khan_json(tmp_path / "b.json", [other]))
 
-    assert (imported.changed, imported.all_well) == (1, False)
+    assert (imported.changed, imported.matched.of(State.PROPOSED), imported.all_well) == (1, 1, False)
     assert states(pool)["order-1002"] == ("proposed", "changed_line")
     assert open_questions(pool) == ["changed_line"]
 
