@@ -10,9 +10,9 @@ from adapters.bank.reader import open_statement
 from adapters.postgres.connection import Pool, open_pool
 from adapters.postgres.invoices import Invoices
 from adapters.postgres.ledger import Appended, Ledger
-from adapters.postgres.statement_lines import StatementLines
+from adapters.postgres.statement_lines import Decided, StatementLines
 from domain.manual import Method
-from domain.statement_match import State
+from domain.statement_match import State, Why
 from tests import statements as written
 from tests.adapters.postgres.samples import put
 from tests.statements import ACCOUNT, running
@@ -114,3 +114,18 @@ def test_a_line_whose_recording_was_killed_half_way_is_recorded_and_nothing_else
     match_on(pool)(states=LOOKED_AT_STATES, tell=lambda *_: None)
     assert review_on(pool).line(line).state is State.RECORDED
     assert received(pool, "bank") == 1
+
+
+def test_a_line_that_a_person_decided_about_after_it_was_read_is_not_matched(pool: Pool, line: int) -> None:
+    lines = StatementLines(pool)
+    ignored = Decided(line_id=line, state=State.IGNORED, why=Why.PERSON, who="Dorj", reason="The owner's own money")
+    with ThreadPoolExecutor(max_workers=1) as somebody:
+        with lines.deciding_alone():
+            matching = somebody.submit(match_on(pool), states=LOOKED_AT_STATES, tell=lambda *_: None)
+            wait_until(lambda: somebody_waits(pool), within_s=4)  # with the line read
+            lines.decide([ignored], states=LOOKED_AT_STATES, now=utc_now())
+        matched = matching.result(timeout=20)
+
+    assert not matched.counts
+    assert received(pool, "bank") == 0
+    assert review_on(pool).line(line).state is State.IGNORED
