@@ -161,5 +161,6 @@ def _check_unless_in_use(connection: Connection) -> None:
 
 
 def _prepare_session(connection: Connection) -> None:
-    set_json_loads(from_json, connection)  # exact as json.loads is, in a third of the time
+    # As exact as json.loads, in a third of the time. It reads 200 levels; nothing is stored with more than 50.
+    set_json_loads(from_json, connection)
     connection.execute(_PREPARE_SESSION)
