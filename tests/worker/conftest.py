@@ -206,7 +206,7 @@ def stack(
 
 @pytest.fixture
 def working(stack: Stack) -> Iterator[Callable[[], int]]:
-    """A worker that takes messages, and the scheduler's tick, every half second and whenever it is called."""
+    """A worker that takes messages. Yields the scheduler's tick, which rings for what is due when it is called."""
     groups = stack.groups
     with (
         compose_worker(
