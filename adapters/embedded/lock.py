@@ -48,7 +48,7 @@ def _wait_for(descriptor: int, path: Path, what: str) -> None:
                 f"{what} is in use by a server that was left behind: "
                 f"stop it (`lsof {path}` names it), or use another folder"
             )
-        time.sleep(0.02)
+        time.sleep(0.02)  # between two tries: flock has no time-out of its own
 
 
 def _check_still_there(descriptor: int, path: Path, what: str) -> None:

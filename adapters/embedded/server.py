@@ -95,7 +95,7 @@ class Server:
                 raise EmbeddedServerError(
                     f"{self.name} did not answer within {READY_LIMIT_S:.0f} s: {self.log_tail()} (log: {self.log})"
                 )
-            time.sleep(POLL_S)
+            time.sleep(POLL_S)  # between two looks: a server tells nobody that it is ready
 
     def ask_to_stop(self) -> None:
         """Ask the server to shut down and return at once."""

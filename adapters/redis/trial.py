@@ -83,7 +83,7 @@ class TrialRing:
             left = {name: one for name, one in left.items() if self._is_there(one)}
             if not left or time.monotonic() >= until_s:
                 break
-            time.sleep(_LOOK_EVERY_S)
+            time.sleep(_LOOK_EVERY_S)  # between two looks, not instead of one
         for one in left.values():
             self._take_back(one)
         return {name: name not in left for name in sent}

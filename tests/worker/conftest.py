@@ -11,6 +11,7 @@ from uuid import UUID
 
 import dramatiq
 import httpx
+import psycopg
 import pytest
 import uvicorn
 from pydantic import SecretStr
@@ -230,6 +231,18 @@ def working(stack: Stack) -> Iterator[Callable[[], int]]:
             yield ticks["ring"]
         finally:
             worker.stop()
+
+
+@pytest.fixture
+def sql(database_url: str) -> Iterator[Callable[..., list[Any]]]:
+    """Say a statement to the test's database, as its superuser; returns the rows."""
+    with psycopg.connect(database_url, autocommit=True, options="-c search_path=tootsoo") as connection:
+
+        def execute(statement: str, *values: object) -> list[Any]:
+            cursor = connection.execute(statement, values)  # a test's own text
+            return cursor.fetchall() if cursor.description else []
+
+        yield execute
 
 
 @contextmanager

@@ -11,7 +11,6 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
-import psycopg
 import pytest
 
 from adapters.postgres.owed_qrs import OwedQrs
@@ -53,17 +52,6 @@ def refresh_all(stack: Stack, told_to_stop: threading.Event) -> Iterator[Refresh
         told_to_stop=told_to_stop,
     ) as refresh_all:
         yield refresh_all
-
-
-@pytest.fixture
-def sql(database_url: str) -> Iterator[Callable[..., list[Any]]]:
-    with psycopg.connect(database_url, autocommit=True, options="-c search_path=tootsoo") as connection:
-
-        def execute(statement: str, *values: object) -> list[Any]:
-            cursor = connection.execute(statement, values)  # a test's own text
-            return cursor.fetchall() if cursor.description else []
-
-        yield execute
 
 
 def run(refresh_all: RefreshAll) -> tuple[Refreshed, list[Done]]:

@@ -3,9 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-import psycopg
 import pytest
 
 from domain.following import Unmatched
@@ -37,17 +35,6 @@ def discover(stack: Stack, unmatched: Unmatched, told_to_stop: threading.Event) 
         told_to_stop=told_to_stop,
     ) as discover:
         yield discover
-
-
-@pytest.fixture
-def sql(database_url: str) -> Iterator[Callable[..., list[Any]]]:
-    with psycopg.connect(database_url, autocommit=True, options="-c search_path=tootsoo") as connection:
-
-        def execute(statement: str, *values: object) -> list[Any]:
-            cursor = connection.execute(statement, values)  # a test's own text
-            return cursor.fetchall() if cursor.description else []
-
-        yield execute
 
 
 @pytest.fixture
