@@ -61,17 +61,22 @@ class RunJob:
             if self._runs.finish(run, done=True, result=result):
                 log.info("job.finished", result=result)
             else:
-                log.warning("job.late", result=result, consequence="another worker has begun it since, and ends it")
+                _say_late(result)
 
     def _fail(self, run: ClaimedRun, error: Exception, *, tries: int) -> None:
         reason = f"{type(error).__name__}: {str(error).strip() or 'no reason given'}"
-        if run.attempts >= tries:
-            self._runs.finish(run, done=False, result=reason)
-            log.error("job.given_up", attempts=run.attempts, reason=reason)
-            return
         delay_s = try_again_s(run.attempts)
-        self._runs.try_again(run, delay_s=delay_s, reason=reason)
-        log.warning("job.failed", attempt=run.attempts, reason=reason, retry_in_s=delay_s)
+        given_up = run.attempts >= tries
+        if given_up:
+            written = self._runs.finish(run, done=False, result=reason)
+        else:
+            written = self._runs.try_again(run, delay_s=delay_s, reason=reason)
+        if not written:
+            _say_late(reason)
+        elif given_up:
+            log.error("job.given_up", attempts=run.attempts, reason=reason)
+        else:
+            log.warning("job.failed", attempt=run.attempts, reason=reason, retry_in_s=delay_s)
 
     @contextmanager
     def _kept(self, run: ClaimedRun) -> Iterator[None]:
@@ -93,3 +98,7 @@ class RunJob:
                     return
             except (PoolTimeout, psycopg.Error) as error:
                 log.warning("job.not_kept", job=run.job, period=run.period, error=type(error).__name__)
+
+
+def _say_late(result: str) -> None:
+    log.warning("job.late", result=result, consequence="another worker has begun it since, and ends it")

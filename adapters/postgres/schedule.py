@@ -136,9 +136,9 @@ class ScheduleRuns:
             )
         return written == 1
 
-    def try_again(self, run: ClaimedRun, *, delay_s: float, reason: str) -> None:
-        """Write that an attempt failed, and let the run be tried again in `delay_s`."""
-        self._put_back(run, delay_s=delay_s, result=reason[:RESULT_MAX_CHARS], uncounted=False)
+    def try_again(self, run: ClaimedRun, *, delay_s: float, reason: str) -> bool:
+        """Write that an attempt failed, to be tried again in `delay_s`; False when the lease was another's by then."""
+        return self._put_back(run, delay_s=delay_s, result=reason[:RESULT_MAX_CHARS], uncounted=False)
 
     def release(self, run: ClaimedRun) -> None:
         """Let another worker begin a run at once: this one stops before it has ended."""
@@ -160,9 +160,9 @@ class ScheduleRuns:
             if removed < FORGET_PAGE:
                 return forgotten
 
-    def _put_back(self, run: ClaimedRun, *, delay_s: float, result: str | None, uncounted: bool) -> None:
+    def _put_back(self, run: ClaimedRun, *, delay_s: float, result: str | None, uncounted: bool) -> bool:
         with self._pool.connection() as connection:
-            _queries.put_back_run(
+            put_back: int = _queries.put_back_run(
                 connection,
                 id=run.id,
                 lease_token=run.lease_token,
@@ -170,3 +170,4 @@ class ScheduleRuns:
                 result=result,
                 uncounted=uncounted,
             )
+        return put_back == 1

@@ -50,7 +50,7 @@ def test_fault_35_older_processes_are_refused_where_something_was_taken_away(
 
     worker = processes.start("worker")
 
-    assert worker.wait(timeout=30) == 1
+    assert worker.wait(timeout=60) == 1
     assert "migration 9999_next took away" in processes.told(worker)
     ready = stack.api.get("/readyz")
     assert (ready.status_code, list(ready.json()["reasons"])) == (503, ["schema"])

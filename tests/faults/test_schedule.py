@@ -71,7 +71,7 @@ def test_fault_25_a_worker_that_is_paused_in_the_middle_of_a_job_is_stood_in_for
     watcher.execute("DROP TRIGGER stand_still ON schedule_run")
     watcher.execute("UPDATE schedule_run SET lease_until = now() WHERE lease_token IS NOT NULL")
     other = processes.started("worker")
-    wait_until(lambda: done(watcher, "housekeeping") == 1, within_s=25)
+    wait_until(lambda: done(watcher, "housekeeping") == 1)
     (finished,) = runs_of(watcher, "housekeeping")
     worker.send_signal(signal.SIGCONT)
     wait_until(lambda: "job.late" in processes.told(worker))

@@ -133,7 +133,7 @@ def test_a_killed_demo_leaves_no_process_behind_and_the_next_one_works(folder: P
     for line in demo.stderr:
         if when_it_says in line:
             break
-    wait_until(lambda: len(descendants(demo.pid)) > 0, within_s=10)
+    wait_until(lambda: len(descendants(demo.pid)) > 0)
     children = descendants(demo.pid)
 
     demo.kill()
@@ -141,7 +141,7 @@ def test_a_killed_demo_leaves_no_process_behind_and_the_next_one_works(folder: P
     demo.stderr.close()
     demo.stdout.close()
 
-    wait_until(lambda: not alive(children) and not processes_in(folder), within_s=20)
+    wait_until(lambda: not alive(children) and not processes_in(folder))
 
 
 @pytest.mark.slow
@@ -161,7 +161,7 @@ def test_up_serves_what_it_prints_and_stops_cleanly(folder: Path) -> None:
         assert run_curl(put).status_code == 201
         assert run_curl(ask).json()["gateway"] == "qpay"
         assert run_curl(pay).status_code == 201
-        wait_until(lambda: run_curl(look).json()["balance"]["status"] == "paid", within_s=10)
+        wait_until(lambda: run_curl(look).json()["balance"]["status"] == "paid")
         keys = start(folder, "keys", "list", "--json")
         listed, _ = keys.communicate(timeout=30)
         assert json.loads(listed)["keys"][0]["name"] == "tootsoo up"

@@ -47,7 +47,7 @@ def test_the_payment_is_to_be_seen_before_it_is_announced(shop: Shop, bearer: Be
 
 
 def test_a_hundred_callbacks_go_out_at_once(shop: Shop, bearer: Bearer, receiver: Receiver) -> None:
-    everybody = Barrier(100, timeout=5)
+    everybody = Barrier(100, timeout=60)
 
     def answer_when_all_are_here(_: str) -> Answer:
         everybody.wait()
@@ -117,7 +117,7 @@ def test_a_server_that_never_answers_is_given_up(
     shop: Shop, bearer: Bearer, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def hang(_: str) -> Answer:
-        receiver.released.wait(timeout=5)
+        receiver.released.wait(timeout=60)
         return 200, {}, b""
 
     monkeypatch.setattr("simulator.callbacks.TIMEOUT_S", 0.1)
@@ -141,11 +141,11 @@ def test_a_server_that_is_not_there_is_recorded(shop: Shop, bearer: Bearer) -> N
 
 
 def test_callbacks_under_way_are_given_up_by_a_reset(shop: Shop, bearer: Bearer, receiver: Receiver) -> None:
-    arrived = Barrier(2, timeout=5)
+    arrived = Barrier(2, timeout=60)
 
     def hang(_: str) -> Answer:
         arrived.wait()
-        receiver.released.wait(timeout=5)
+        receiver.released.wait(timeout=60)
         return 200, {}, b""
 
     receiver.answer = hang

@@ -37,7 +37,7 @@ def process() -> Iterator[tuple[subprocess.Popen[str], str]]:
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_cleanly_even_with_a_callback_under_way(ending: signal.Signals, receiver: Receiver) -> None:
     def hang(_: str) -> Answer:
-        receiver.released.wait(timeout=10)
+        receiver.released.wait(timeout=60)
         return 200, {}, b""
 
     receiver.answer = hang
@@ -50,7 +50,7 @@ def test_a_signal_ends_it_cleanly_even_with_a_callback_under_way(ending: signal.
             assert http.get("/simulator/callbacks").status_code == 200
 
         program.send_signal(ending)
-        output, errors = program.communicate(timeout=5)
+        output, errors = program.communicate(timeout=60)
 
     assert program.returncode == 0
     assert errors == ""

@@ -18,7 +18,7 @@ def test_items_come_in_order_and_the_next_one_is_fetched_meanwhile() -> None:
 
     for number in (given := ahead(items())):
         if number == 0:
-            assert fetched[1].wait(timeout=5)
+            assert fetched[1].wait(timeout=60)
             assert not fetched[2].is_set(), "one ahead, and no more"
             break
 

@@ -61,7 +61,7 @@ def test_a_revoked_key_is_refused_without_a_restart(stack: Stack, client_with: C
         with open_keys(stack.groups.database) as keys:
             (key,) = [key for key in keys.list() if key.name == "another"]
             keys.revoke(key.id, now=utc_now())
-        wait_until(lambda: reader.get("/v2/invoices/order-1").status_code == 401, within_s=5)
+        wait_until(lambda: reader.get("/v2/invoices/order-1").status_code == 401)
 
     assert before == 200
     assert key.last_used_at is not None

@@ -1,8 +1,7 @@
 """A customer opens the pay page in a real browser, pays, and sees it change."""
 
-import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -13,8 +12,8 @@ from tests.worker.conftest import Stack
 
 pytestmark = pytest.mark.slow
 
-SEEN_WITHIN_S = 3.0
-"""From the payment's landing to the page that says so."""
+SEEN_WITHIN_MS = 3_000
+"""From the payment's landing to the page that says so, on the page's clock: how busy the machine is plays no part."""
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +29,7 @@ Open = Callable[..., Page]
 def open_page(browser: Browser) -> Iterator[Open]:
     contexts = []
 
-    def open_one(url: str, **settings: object) -> Page:
+    def open_one(url: str, *, clock_in_hand: bool = False, **settings: object) -> Page:
         context = browser.new_context(**{"viewport": PHONE, "locale": "mn-MN", **settings})  # type: ignore[arg-type]  # one dict for all
         contexts.append(context)
         page = context.new_page()
@@ -38,7 +37,11 @@ def open_page(browser: Browser) -> Iterator[Open]:
         page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.problems = problems  # type: ignore[attr-defined]  # read at the end
+        if clock_in_hand:
+            page.clock.install()
         page.goto(url)
+        if clock_in_hand:
+            page.clock.pause_at(datetime.now(UTC) + timedelta(seconds=60))
         return page
 
     yield open_one
@@ -67,7 +70,7 @@ def test_the_page_turns_to_paid_within_three_seconds_of_the_landing(
     stack: Stack, open_page: Open, viewport: dict[str, int]
 ) -> None:
     put(stack)
-    page = open_page(address(stack), viewport=viewport)
+    page = open_page(address(stack), viewport=viewport, clock_in_hand=True)
     expect(page.get_by_role("heading", level=1)).to_have_text("Төлбөр хүлээгдэж байна")
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
@@ -75,12 +78,10 @@ def test_the_page_turns_to_paid_within_three_seconds_of_the_landing(
 
     stack.pay()
     wait_until(lambda: stack.invoice()["balance"]["status"] == "paid")
-    landed_s = time.monotonic()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Төлбөр төлөгдсөн", timeout=20_000)
-    seen_s = time.monotonic() - landed_s
+    page.clock.run_for(SEEN_WITHIN_MS)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Төлбөр төлөгдсөн", timeout=60_000)
 
     keep(page, "pay-paid")
-    assert seen_s < SEEN_WITHIN_S
     assert fits(page)
     assert page.locator("img").count() == 0
     assert all(url.startswith(str(stack.api.base_url)) for url in asked)

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from apscheduler.schedulers.background import BackgroundScheduler
+from structlog.testing import capture_logs
 
 from adapters.postgres.connection import Pool, open_pool
 from adapters.postgres.history import Removed
@@ -162,6 +163,28 @@ def test_work_that_takes_longer_than_its_lease_keeps_it(
     last = runs.last("house")
     assert last is not None
     assert last.result == "kept"
+
+
+@pytest.mark.parametrize("tries", [1, 3])
+def test_fault_25_one_that_fails_too_late_says_that_it_is_late_and_changes_nothing(
+    pool: Pool, runs: ScheduleRuns, tries: int
+) -> None:
+    runs.enter("house", "2026-11-22", now=NOON)
+
+    def do(_: str) -> str:
+        with pool.connection() as connection:
+            connection.execute("UPDATE schedule_run SET lease_until = now()")
+        assert runs.claim(1, jobs=["house"], lease_token=uuid4()) is not None
+        raise OSError("the server did not answer for as long as this one stood still")
+
+    with capture_logs() as told:
+        RunJob(runs=runs, works={"house": Work(do=do, tries=tries)}, held=Held())(1)
+
+    assert [line["event"] for line in told] == ["job.started", "job.late"]
+    assert "did not answer" in told[1]["result"]
+    last = runs.last("house")
+    assert last is not None
+    assert (last.attempts, last.finished_at, last.result) == (2, None, None)
 
 
 def test_a_clock_that_was_set_back_does_not_put_off_the_ticks() -> None:

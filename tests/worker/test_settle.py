@@ -132,7 +132,7 @@ def test_a_callback_that_nobody_was_woken_for_is_settled_by_the_scheduler(stack:
     assert (answer.status_code, answer.text) == (200, "SUCCESS")
     stack.redis.mend()
 
-    wait_until(lambda: _ring(working) and stack.invoice()["balance"]["status"] == "paid", within_s=25)
+    wait_until(lambda: _ring(working) and stack.invoice()["balance"]["status"] == "paid")
 
 
 @pytest.mark.usefixtures("working")

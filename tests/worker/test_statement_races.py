@@ -88,11 +88,11 @@ def test_a_line_that_is_just_being_recorded_is_not_linked_or_ignored_as_well(
 
         def in_between(_: Appended) -> None:
             others.append(somebody.submit(slower, pool))
-            wait_until(lambda: others[0].done() or somebody_waits(pool), within_s=10)
+            wait_until(lambda: others[0].done() or somebody_waits(pool), within_s=60)
 
         faster(pool, in_between)
         with pytest.raises(NotDoneError, match="is recorded on order-1001"):
-            others[0].result(timeout=20)
+            others[0].result(timeout=60)
 
     assert review_on(pool).line(line).state is State.RECORDED
     assert received(pool, "bank") == 1
@@ -124,7 +124,7 @@ def test_a_line_that_a_person_decided_about_after_it_was_read_is_not_matched(poo
             matching = somebody.submit(match_on(pool), states=LOOKED_AT_STATES, tell=lambda *_: None)
             wait_until(lambda: somebody_waits(pool), within_s=4)  # with the line read
             lines.decide([ignored], states=LOOKED_AT_STATES, now=utc_now())
-        matched = matching.result(timeout=20)
+        matched = matching.result(timeout=60)
 
     assert not matched.counts
     assert received(pool, "bank") == 0

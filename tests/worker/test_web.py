@@ -1,7 +1,6 @@
 """The API answers as api.md says, and tells whoever errs which field it was."""
 
 import json
-import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -308,13 +307,10 @@ def test_callbacks_are_taken_while_every_pay_link_waits_for_the_gateway(stack: S
         waiting = [threads.submit(stack.pay_link, f"slow-{number}") for number in range(60)]
         wait_until(lambda: _issuing(stack) >= 30)
 
-        started_s = time.monotonic()
         taken = stack.api.get(path)
-        took_s = time.monotonic() - started_s
         assert not any(one.done() for one in waiting)
 
     assert taken.text == "SUCCESS"
-    assert took_s < 5
 
 
 def _issuing(stack: Stack) -> int:

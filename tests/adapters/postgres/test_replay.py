@@ -459,7 +459,7 @@ def test_fault_29_killed_half_way_every_balance_is_as_it_was_or_right(
     assert 0 < len(left) < spoilt == events // EVENTS_PER_INVOICE
     assert set(left.values()) == {SPOILT_BY_MINOR}
     assert traffic.impossible == []
-    wait_until(lambda: _let_go(pool), within_s=20)
+    wait_until(lambda: _let_go(pool))
     assert run(pool)[0].right
     assert _wrong(pool) == {}
 

@@ -86,7 +86,7 @@ def test_fault_25_another_finishes_what_a_dead_one_began_and_the_late_one_change
 
     assert not runs.keep(late)
     assert not runs.finish(late, done=True, result="late")
-    runs.try_again(late, delay_s=60, reason="late")
+    assert not runs.try_again(late, delay_s=60, reason="late")
     assert (current.attempts, runs.keep(current), runs.finish(current, done=True, result="right")) == (2, True, True)
     last = runs.last("house")
     assert last is not None
@@ -98,7 +98,7 @@ def test_a_run_that_failed_waits_and_one_that_was_released_does_not(runs: Schedu
 
     runs.release(claimed(runs))
     again = claimed(runs)
-    runs.try_again(again, delay_s=60, reason="OSError: no")
+    assert runs.try_again(again, delay_s=60, reason="OSError: no")
 
     assert again.attempts == 1
     assert claim(runs) is None

@@ -6,7 +6,6 @@ import select
 import socket
 import struct
 import threading
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -14,6 +13,8 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+
+from tests.waiting import wait_until
 
 FIXTURES = Path(__file__).parent / "fixtures"
 DRIP_S = 0.02
@@ -117,14 +118,6 @@ class _Server(ThreadingHTTPServer):
         """Stay quiet: connections that break are what the tests ask for."""
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    until_s = time.monotonic() + 10
-    tick = threading.Event()
-    while not condition():
-        assert time.monotonic() < until_s, "waited for 10 s"
-        tick.wait(0.01)
-
-
 @contextmanager
 def serving() -> Iterator[ScriptedQPay]:
     qpay = ScriptedQPay()
@@ -160,7 +153,7 @@ def when(condition: Callable[[], bool], reply: Reply) -> Reply:
     """Hold the answer back until the condition is true, ten seconds at most."""
 
     def waiting(exchange: Exchange) -> None:
-        wait_for(condition)
+        wait_until(condition)
         reply(exchange)
 
     return waiting

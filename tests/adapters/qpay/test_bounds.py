@@ -18,13 +18,12 @@ from domain.gateway import (
     InvoiceToIssue,
 )
 from tests.adapters.qpay.conftest import OpenGateway, elsewhere
-from tests.adapters.qpay.scripted import Reply, ScriptedQPay, answer, drip, hang, rows, wait_for, when
+from tests.adapters.qpay.scripted import Reply, ScriptedQPay, answer, drip, hang, rows, when
 from tests.adapters.refs import ref
+from tests.waiting import BUSY_S, wait_until
 
 CHECK = "POST /v2/payment/check"
 TOTAL_S = 0.25
-SLACK_S = 5.0
-"""What a busy machine may take beyond that. What these calls meet has no end of its own."""
 SHORT = Limits(
     check_timeout_s=TOTAL_S,
     issue_timeout_s=TOTAL_S,
@@ -67,7 +66,7 @@ def hurried(qpay: ScriptedQPay, open_gateway: OpenGateway) -> QPayGateway:
         except GatewayError:  # on a busy machine the start takes longer than that
             return False
 
-    wait_for(checked)
+    wait_until(checked)
     return gateway
 
 
@@ -87,7 +86,7 @@ def test_drip_of_bytes_is_bounded_in_total_time(
     endpoint, ask = CALLS[call]
     qpay.will(endpoint, DRIPS[drip])
 
-    with within(TOTAL_S + SLACK_S), pytest.raises(GatewayOutcomeUnknownError) as unknown:
+    with within(TOTAL_S + BUSY_S), pytest.raises(GatewayOutcomeUnknownError) as unknown:
         ask(hurried, rent)
 
     assert unknown.value.message == "QPay did not answer within 0.25 s"
@@ -96,7 +95,7 @@ def test_drip_of_bytes_is_bounded_in_total_time(
 def test_silence_is_bounded_and_leaves_the_outcome_unknown(qpay: ScriptedQPay, hurried: QPayGateway) -> None:
     qpay.will(CHECK, hang)
 
-    with within(TOTAL_S + SLACK_S), pytest.raises(GatewayOutcomeUnknownError):
+    with within(TOTAL_S + BUSY_S), pytest.raises(GatewayOutcomeUnknownError):
         hurried.check(ref("i-1"))
 
 
@@ -104,7 +103,7 @@ def test_all_pages_share_one_limit(qpay: ScriptedQPay, hurried: QPayGateway) -> 
     slow = drip(b"HTTP/1.1 200 OK\r\nContent-Length: 40\r\n\r\n" + b'{"count": 9, "rows": [1]}', b" ")
     qpay.will(CHECK, slow)
 
-    with within(TOTAL_S + SLACK_S), pytest.raises(GatewayError):
+    with within(TOTAL_S + BUSY_S), pytest.raises(GatewayError):
         hurried.check(ref("i-1"))
 
 
@@ -123,7 +122,7 @@ def test_login_counts_into_the_limit_and_the_call_was_not_sent(
     qpay.will("POST /v2/auth/token", drip)
     gateway = open_gateway(limits=SHORT)
 
-    with within(TOTAL_S + SLACK_S), pytest.raises(GatewayBusyError):
+    with within(TOTAL_S + BUSY_S), pytest.raises(GatewayBusyError):
         gateway.issue(rent)
 
     assert qpay.calls("POST /v2/invoice") == []
@@ -173,7 +172,7 @@ def test_connect_time_out_was_not_acted_upon(
             filler.connect_ex(deaf.getsockname())
         gateway = open_gateway(config=elsewhere(config, f"http://127.0.0.1:{deaf.getsockname()[1]}"), limits=SHORT)
 
-        with within(TOTAL_S + SLACK_S), pytest.raises(GatewayBusyError):
+        with within(TOTAL_S + BUSY_S), pytest.raises(GatewayBusyError):
             gateway.issue(rent)
 
 
@@ -231,7 +230,7 @@ def test_silent_redis_is_bounded(qpay: ScriptedQPay, open_gateway: OpenGateway) 
             redis_url=f"redis://127.0.0.1:{silent.getsockname()[1]}/0", limits=Limits(redis_timeout_s=0.2)
         )
 
-        with within(0.2 + SLACK_S), pytest.raises(GatewayBusyError, match="Redis"):
+        with within(0.2 + BUSY_S), pytest.raises(GatewayBusyError, match="Redis"):
             gateway.check(ref("i-1"))
 
     assert qpay.seen == []

@@ -30,9 +30,9 @@ from tests.adapters.qpay.scripted import (
     hang,
     reset,
     rows,
-    wait_for,
 )
 from tests.adapters.refs import ref
+from tests.waiting import wait_until
 
 CHECK = "POST /v2/payment/check"
 DOWN = answer(500, {"error": "SYSTEM_BUSY", "message": "SYSTEM_BUSY"})
@@ -144,7 +144,7 @@ def test_one_call_at_a_time_is_the_probe(
     others: list[type[BaseException] | None] = []
 
     def answer_when_the_others_have_asked(exchange: Exchange) -> None:
-        wait_for(lambda: len(others) == 15)
+        wait_until(lambda: len(others) == 15)
         rows()(exchange)
 
     qpay.will(CHECK, answer_when_the_others_have_asked)
@@ -230,7 +230,7 @@ def test_probe_whose_process_died_is_replaced(qpay: ScriptedQPay, tripped: QPayG
     qpay.will(CHECK, rows())
 
     assert outcome(tripped) is GatewayHeldBackError
-    wait_for(lambda: outcome(tripped) is None)
+    wait_until(lambda: outcome(tripped) is None)
 
 
 def test_probe_that_could_not_be_sent_proves_nothing_and_frees_its_place(
@@ -257,13 +257,13 @@ def test_late_success_of_a_call_from_before_does_not_end_the_pause(
     gateway.check(ref("i-1"))
 
     def answer_when_tripped(exchange: Exchange) -> None:
-        wait_for(lambda: key(shared, "open") is not None)
+        wait_until(lambda: key(shared, "open") is not None)
         rows()(exchange)
 
     qpay.will(CHECK, answer_when_tripped, DOWN)
     with ThreadPoolExecutor(1) as pool:
         late = pool.submit(outcome, gateway)
-        wait_for(lambda: len(qpay.checks) == 2)
+        wait_until(lambda: len(qpay.checks) == 2)
         for _ in range(3):
             outcome(gateway)
 
@@ -286,7 +286,7 @@ def test_late_failures_of_calls_from_before_do_not_begin_the_pause_anew(
     qpay.will(CHECK, *[fail_when_half_of_the_pause_is_over] * 4, DOWN)
     with ThreadPoolExecutor(4) as pool:
         late = [pool.submit(outcome, gateway) for _ in range(4)]
-        wait_for(lambda: len(qpay.checks) == 5)
+        wait_until(lambda: len(qpay.checks) == 5)
         for _ in range(3):
             outcome(gateway)
         shared.expire(str(key(shared, "open")), 15)
@@ -310,11 +310,11 @@ def test_gateway_that_is_down_for_long_gets_few_calls_and_all_are_made_afterward
     back_at_s = time.monotonic() + 1.2
 
     def until_answered(number: int) -> None:
-        wait_for(lambda: outcome(gateways[number % 2]) is None)
+        wait_until(lambda: outcome(gateways[number % 2]) is None)
 
     def come_back() -> int:
         while time.monotonic() < back_at_s:
-            wait_for(lambda: time.monotonic() >= back_at_s)
+            wait_until(lambda: time.monotonic() >= back_at_s)
         calls = len(qpay.checks) - before
         qpay.will(CHECK, rows())
         return calls

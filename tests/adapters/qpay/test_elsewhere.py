@@ -11,9 +11,10 @@ import redis
 from adapters.qpay.config import QPayConfig
 from adapters.qpay.gateway import QPayGateway
 from domain.gateway import GatewayBusyError, GatewayHeldBackError, GatewayUnauthorisedError
-from tests.adapters.qpay.scripted import Exchange, ScriptedQPay, answer, fixture, only_with, rows, wait_for
+from tests.adapters.qpay.scripted import Exchange, ScriptedQPay, answer, fixture, only_with, rows
 from tests.adapters.qpay.token_in_redis import half_a_minute_after_a_login, half_a_minute_later, login_key, token_key
 from tests.adapters.refs import ref
+from tests.waiting import wait_until
 
 CHECK = "POST /v2/payment/check"
 SPELLINGS = ["NO_CREDENTIALS", "NO_CREDENDIALS"]
@@ -115,7 +116,7 @@ def test_token_that_our_own_renewal_may_have_killed_is_nobody_elses_doing(
         except GatewayBusyError:
             return False
 
-    wait_for(checked)
+    wait_until(checked)
 
     assert told.times == 0
 
@@ -182,7 +183,7 @@ def test_rival_who_logs_in_all_the_time_costs_one_login_in_a_spacing_and_all_is_
                         spacings.append(True)
                     return False
 
-            wait_for(checked)
+            wait_until(checked)
 
         with ThreadPoolExecutor(6) as pool:
             list(pool.map(until_checked, range(15)))

@@ -19,10 +19,10 @@ from simulator.qpay import endpoints
 from simulator.server import Running, serving
 from simulator.switches import changed
 from tests.adapters.qpay.conftest import OpenGateway, elsewhere
-from tests.adapters.qpay.scripted import wait_for
 from tests.adapters.qpay.token_in_redis import half_a_minute_later
 from tests.adapters.refs import ref
 from tests.found_within import found_within
+from tests.waiting import wait_until
 
 DAY = timedelta(days=1)
 
@@ -209,5 +209,5 @@ def until_checked(gateway: QPayGateway, external_id: str, shared: "redis.Redis")
         answers.extend([] if rows is None else [rows])
         return rows is not None
 
-    wait_for(answered)
+    wait_until(answered)
     return answers[0]

@@ -165,7 +165,7 @@ def test_what_nobody_announced_at_a_gateway_without_a_list_is_found_by_looking_a
 
     with open_pool(database_url, size=2) as pool:
         asked = poll_due(Polls(pool), qr_store(pool), stack.parts.check_requests, stack.parts.ring)
-    wait_until(lambda: status(stack, "order-1") == "paid", within_s=20)
+    wait_until(lambda: status(stack, "order-1") == "paid")
 
     assert (waits, asked) == ([(FIRST.total_seconds(),)], 1)
     assert stack.payments()[0]["source"] == "sweep"

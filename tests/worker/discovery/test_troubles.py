@@ -28,7 +28,7 @@ def test_a_gateway_that_does_not_answer_fails_the_run_and_the_next_one_finds_all
     with pytest.raises(DiscoveryUnfinishedError, match="qpay"):
         discover_once(discover)
     stack.gateway.mend()
-    wait_until(lambda: run(discover).steps.rung + run(discover).steps.waiting > 0, within_s=20)
+    wait_until(lambda: run(discover).steps.rung + run(discover).steps.waiting > 0)
 
 
 @pytest.mark.usefixtures("working")
