@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 BUSY_S = 45.0
-"""What a busy machine may take beyond what it should: only what never ends takes longer, and that is what is told."""
+"""Slack for a busy machine: what is tested must otherwise hang for longer than this."""
 
 
 def wait_until(holds: Callable[[], bool], *, within_s: float = 60.0) -> None:

@@ -202,7 +202,7 @@ class _Starter:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,  # Ctrl-C goes to us alone: we stop them in order
-                preexec_fn=child_guard(signal.SIGTERM),  # noqa: PLW1509 - before any thread of ours is started
+                preexec_fn=child_guard(signal.SIGTERM),  # noqa: PLW1509 - one system call, see die_with_parent
             )
 
     @staticmethod

@@ -101,4 +101,8 @@ class RunJob:
 
 
 def _say_late(result: str) -> None:
-    log.warning("job.late", result=result, consequence="another worker has begun it since, and ends it")
+    log.warning(
+        "job.late",
+        result=result,
+        consequence="nothing is written: its lease ran out, and another worker does it or has done it",
+    )

@@ -9,28 +9,28 @@ STOPS = (signal.SIGTERM, signal.SIGINT)
 
 
 def stop_event() -> threading.Event:
-    """Return an event that SIGTERM and SIGINT set from now on. Call it from the main thread.
+    """Return an event that SIGTERM and SIGINT set from now on. Call it once, from the main thread.
 
-    A thread of its own sets it, woken by the descriptor that Python writes each signal to: a handler would run in the
-    main thread, and hang there when it interrupted that thread's own wait for the event, whose lock it needs; and it
-    would not run at all while the main thread sleeps and the signal came to another.
+    A thread of its own sets it, woken by the descriptor that Python writes each signal to. A handler that set it would
+    deadlock when it interrupts the main thread's own wait for the event, whose lock it needs; and it would not run at
+    all while the main thread sleeps and the signal came to another.
     """
     told = threading.Event()
-    woken, wakes = socket.socketpair()
-    wakes.settimeout(0)
-    for number in STOPS:
-        signal.signal(number, _heard)
-    signal.set_wakeup_fd(wakes.fileno(), warn_on_full_buffer=False)
-    threading.Thread(target=_tell, args=(told, woken, wakes), name="stopping", daemon=True).start()
+    reader, writer = socket.socketpair()
+    writer.settimeout(0)
+    threading.Thread(target=_tell, args=(told, reader, writer), name="stopping", daemon=True).start()
+    signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+    for number in STOPS:  # last: until then a signal ends the process, and from then on none is lost
+        signal.signal(number, _do_nothing)
     return told
 
 
-def _tell(told: threading.Event, woken: socket.socket, _wakes: socket.socket) -> None:
+def _tell(told: threading.Event, reader: socket.socket, _writer: socket.socket) -> None:
     """Set the event once a signal says so. Both ends stay open for as long as the process lives."""
-    while numbers := woken.recv(64):
+    while numbers := reader.recv(64):
         if not set(STOPS).isdisjoint(numbers):
             told.set()
 
 
-def _heard(_: int, __: FrameType | None) -> None:
-    """Let the signal be Python's: without a handler it would end the process."""
+def _do_nothing(_: int, __: FrameType | None) -> None:
+    """Be there: a signal that has a handler is written to the descriptor, and does not end the process."""

@@ -137,7 +137,7 @@ class ScheduleRuns:
         return written == 1
 
     def try_again(self, run: ClaimedRun, *, delay_s: float, reason: str) -> bool:
-        """Write that an attempt failed, to be tried again in `delay_s`; False when the lease was another's by then."""
+        """Write that an attempt failed, to be tried again in `delay_s`; False when it was no longer its holder's."""
         return self._put_back(run, delay_s=delay_s, result=reason[:RESULT_MAX_CHARS], uncounted=False)
 
     def release(self, run: ClaimedRun) -> None:

@@ -46,6 +46,7 @@ def test_a_start_gives_up_after_a_while_with_the_reason(stack: Stack, processes:
     process = processes.start("scheduler", START_WITHIN_S="1")
 
     assert process.wait(timeout=60) == 1
+    assert '"gives_up_in_s": 1' in processes.told(process)
     assert processes.told(process).splitlines()[-1].startswith("tootsoo: Redis at 127.0.0.1:")
 
 

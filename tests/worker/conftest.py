@@ -210,13 +210,25 @@ def stack(
 
 
 @pytest.fixture
-def working(stack: Stack) -> Iterator[Callable[[], int]]:
+def working(working_unscheduled: Callable[[], int]) -> Iterator[Callable[[], int]]:
     """A worker that takes messages, and a scheduler that rings for what is due. Yields its tick, for the impatient.
 
     Without the scheduler a check that cannot be made at once, on a busy machine, is made again by nobody.
     """
-    groups = stack.groups
     over = threading.Event()
+    scheduler = threading.Thread(target=_tick, args=(working_unscheduled, over))
+    scheduler.start()
+    try:
+        yield working_unscheduled
+    finally:
+        over.set()
+        scheduler.join()
+
+
+@pytest.fixture
+def working_unscheduled(stack: Stack) -> Iterator[Callable[[], int]]:
+    """A worker that takes messages. Yields the scheduler's tick: nothing is rung for but when the test calls it."""
+    groups = stack.groups
     with (
         compose_worker(
             database=groups.database,
@@ -235,13 +247,9 @@ def working(stack: Stack) -> Iterator[Callable[[], int]]:
     ):
         worker = dramatiq.Worker(broker, worker_threads=4, worker_timeout=50)
         worker.start()
-        scheduler = threading.Thread(target=_tick, args=(ticks["ring"], over))
-        scheduler.start()
         try:
             yield ticks["ring"]
         finally:
-            over.set()
-            scheduler.join()
             worker.stop()
 
 

@@ -271,7 +271,7 @@ def test_one_that_hangs_and_one_that_breaks_stop_no_other() -> None:
     over = threading.Event()
 
     def hang() -> list[Finding]:
-        over.wait(30)
+        over.wait(2 * BUSY_S)
         return []
 
     def break_off() -> list[Finding]:

@@ -189,7 +189,7 @@ def test_an_amount_that_changes_while_the_qr_is_created_gets_a_qr_of_its_own(sta
 
 @pytest.mark.parametrize("change", ["void", "paid"])
 def test_a_qr_that_is_no_longer_wanted_when_its_create_is_answered_is_closed_without_anybody_asking(
-    stack: Stack, working: Callable[[], int], change: str
+    stack: Stack, working_unscheduled: Callable[[], int], change: str
 ) -> None:
     void = {"reason": "a mistake"}
     changes = {
@@ -201,7 +201,7 @@ def test_a_qr_that_is_no_longer_wanted_when_its_create_is_answered_is_closed_wit
 
     assert answer.status_code == 409
     assert [one["state"] for one in stack.invoice()["gatewayInvoices"]] == ["closing"]
-    working()
+    working_unscheduled()
     wait_until(lambda: [one["state"] for one in stack.invoice()["gatewayInvoices"]] == ["cancelled"])
     assert stack.simulator.world.book.invoices()[-1].canceled_at is not None
 

@@ -136,7 +136,7 @@ def test_a_callback_that_nobody_was_woken_for_is_settled_by_the_scheduler(stack:
 
 
 @pytest.mark.usefixtures("working")
-def test_a_gateway_that_is_down_is_asked_again_until_it_answers(stack: Stack, working: Ring) -> None:
+def test_a_gateway_that_is_down_is_asked_again_until_it_answers(stack: Stack, working_unscheduled: Ring) -> None:
     stack.put()
     stack.pay_link()
     stack.pay(callback="drop")
@@ -147,7 +147,7 @@ def test_a_gateway_that_is_down_is_asked_again_until_it_answers(stack: Stack, wo
     assert settle(stack)(qr) is Settled.FAILED
     assert stack.payments() == []
     stack.gateway.mend()
-    wait_until(lambda: _ring(working) and stack.invoice()["balance"]["status"] == "paid")
+    wait_until(lambda: _ring(working_unscheduled) and stack.invoice()["balance"]["status"] == "paid")
 
 
 def test_messages_do_not_pile_up_while_no_worker_takes_them(

@@ -223,7 +223,7 @@ def lose_creates(stack: Stack, kind: str) -> None:
     ],
 )
 def test_create_without_an_answer_is_cancelled_by_its_number(
-    stack: Stack, working: Callable[[], int], sql: Sql, kind: str, by: str
+    stack: Stack, working_unscheduled: Callable[[], int], sql: Sql, kind: str, by: str
 ) -> None:
     stack.put()
     lose_creates(stack, kind)
@@ -234,7 +234,7 @@ def test_create_without_an_answer_is_cancelled_by_its_number(
     if by == "customer":
         shown = link(stack)
     else:
-        working()
+        working_unscheduled()
         wait_until(lambda: sql("SELECT state FROM gateway_invoice") == [("failed",)])
         shown = link(stack)
 

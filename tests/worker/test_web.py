@@ -249,7 +249,7 @@ SAID_IN_WORDS = [
 
 def test_what_is_wrong_is_said_in_the_words_of_whoever_sent_it(stack: Stack, subtests: pytest.Subtests) -> None:
     for content_type, body, says in SAID_IN_WORDS:
-        with subtests.test(content_type=content_type):
+        with subtests.test(says=says):
             answer = stack.api.put(
                 "/v2/invoices/order-1", content=json.dumps(body), headers={"Content-Type": content_type}
             )

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adapters.redis.doorbell import Doorbell, open_broker
 from tests.worker.conftest import WEBHOOK_SECRET, Stack
 from worker.webhook_token import WebhookTokens
 
@@ -100,3 +101,14 @@ def test_a_callback_is_taken_whatever_it_says(stack: Stack, query: str) -> None:
     answer = stack.api.post(f"{path}?{query}", content=b"\x00" * 60_000)
 
     assert (answer.status_code, answer.text) == (200, "SUCCESS")
+
+
+def test_a_callback_wakes_a_worker_itself(stack: Stack, redis_url: str) -> None:
+    stack.put()
+    path = stack.callback_path(stack.pay_link().json()["gatewayInvoiceId"])
+    doorbell = Doorbell(open_broker(redis_url, timeout_s=5.0))
+    before = doorbell.waiting("qpay")
+
+    stack.api.get(path, params={"qpay_payment_id": "1"})
+
+    assert (before, doorbell.waiting("qpay")) == (0, 1)

@@ -1,6 +1,7 @@
 """The web process: serves the application until it is told to stop."""
 
 import socket
+import threading
 from collections.abc import Sequence
 
 import structlog
@@ -30,11 +31,23 @@ def serve(app: FastAPI, *, host: str, port: int, trusted_proxies: Sequence[str])
     """
     config = config_of(app, trusted_proxies=trusted_proxies)
     # uvicorn raises the signal again when it has stopped; it must find a handler, or all that is to be closed is not.
-    stop_event()
+    told_to_stop = stop_event()
     with _listening(host, port) as listener:
         log.info("web.started", address=f"http://{host}:{port}")
-        uvicorn.Server(config).run(sockets=[listener])
+        _Server(config, told_to_stop=told_to_stop).run(sockets=[listener])
     log.info("web.stopped")
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, which hears signals from when it serves, and heeds one that came before."""
+
+    def __init__(self, config: uvicorn.Config, *, told_to_stop: threading.Event) -> None:
+        super().__init__(config)
+        self._told_to_stop = told_to_stop
+
+    async def on_tick(self, counter: int) -> bool:
+        """Tell whether to stop; asked ten times a second."""
+        return await super().on_tick(counter) or self._told_to_stop.is_set()
 
 
 def config_of(app: FastAPI, *, trusted_proxies: Sequence[str]) -> uvicorn.Config:

@@ -163,13 +163,15 @@ def test_others_do_not_wait_for_a_login_that_failed(qpay: ScriptedQPay, open_gat
     gateway = open_gateway(limits=Limits(login_timeout_s=0.3))
     qpay.will(LOGIN, hang)
 
-    def check(_number: int) -> None:
-        with pytest.raises(GatewayBusyError):
+    def check(_number: int) -> str:
+        with pytest.raises(GatewayBusyError) as refused:
             gateway.check(ref("i-1"))
+        return refused.value.message
 
     with ThreadPoolExecutor(5) as pool:
-        list(pool.map(check, range(5)))
+        told = list(pool.map(check, range(5)))
 
+    assert len([message for message in told if "the last login" in message]) == 4
     assert len(qpay.logins) == 1
 
 
