@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 
 Watcher = psycopg.Connection[DictRow]
 
-STOPS_WITHIN_S = 60.0
+STOPS_WITHIN_S = 20.0
 
 
 @pytest.mark.parametrize(("server", "command"), [("postgres", "scheduler"), ("redis", "worker")])
